@@ -1,0 +1,94 @@
+/**
+ * What a contract is: named behaviours of a port, each with code that checks it on any subject. Knows no test
+ * runner; `run.ts` runs it anywhere, `vitest.ts` and `node-test.ts` inside a runner.
+ */
+import type { Guarded } from '../src/calls/guard.ts'
+import { invalidArgument } from '../src/errors.ts'
+import type { Port } from '../src/port.ts'
+
+/** What is held to a contract: a fake, an adapter on an emulator, an adapter on a real server. */
+export interface Subject<T extends object> {
+  /** As reports show it: `fake`, `ioredis on redis 7.0`. */
+  readonly name: string
+  readonly kind: 'fake' | 'emulator' | 'real'
+  /** Opens it on a place of its own (a database, a prefix, a new fake) with nothing in it. Without retry. */
+  open(): Promise<OpenSubject<T>>
+  /** Opens it on an address where nothing listens. Absent where that cannot be. */
+  readonly openUnreachable?: (() => Promise<OpenSubject<T>>) | undefined
+}
+
+/** An open subject. The runner closes it after the behaviour. */
+export interface OpenSubject<T extends object> {
+  readonly guarded: Guarded<T>
+  /** A second client on the same place, as another process would have it. Absent where that cannot be. */
+  readonly openAnother?: (() => Promise<Guarded<T>>) | undefined
+  /** Makes the next call of `operation` take at least `ms` (on the subject's clock). Absent where it cannot be forced. */
+  readonly delayNext?: ((operation: string, ms: number) => void) | undefined
+  /** Moves the subject's time forward; real subjects wait. Absent where neither is possible. */
+  readonly passTime?: ((ms: number) => Promise<void>) | undefined
+  /** Kills the server, then starts it again, as two steps. Absent where the server is not ours. */
+  readonly server?: { kill(): Promise<void>; restart(): Promise<void> } | undefined
+  /** Secrets in its configuration that nothing may ever show. */
+  readonly canaries?: readonly string[] | undefined
+  /** Removes its place. Runs after the subject is closed. */
+  readonly dispose?: (() => Promise<void>) | undefined
+}
+
+/** The optional means a behaviour may need; where one is missing, the behaviour is skipped with that reason. */
+export type Means = 'openAnother' | 'delayNext' | 'passTime' | 'server' | 'canaries' | 'openUnreachable'
+
+/** What a behaviour's check is given. */
+export interface BehaviourContext<T extends object> extends OpenSubject<T> {
+  readonly port: T
+  readonly capabilities: ReadonlySet<string>
+  readonly subject: Subject<T>
+}
+
+/** One behaviour of a port. */
+export interface Behaviour<T extends object> {
+  /** Stable and readable, below the port's name: `conditional-write/if-absent-wins-once`. */
+  readonly id: string
+  /** One sentence that says what holds. */
+  readonly sentence: string
+  /** Must hold on every subject, or only where this capability is declared. */
+  readonly capability?: string
+  /** With a capability: the call that must answer `unsupported`, before any I/O, where it is not declared. */
+  readonly undeclared?: (context: BehaviourContext<T>) => Promise<unknown>
+  readonly needs?: readonly Means[]
+  /** Rejects where the behaviour does not hold. */
+  check(context: BehaviourContext<T>): Promise<void>
+}
+
+/** The behaviours of a port. */
+export interface Contract<T extends object> {
+  readonly port: Port<T>
+  readonly behaviours: readonly Behaviour<T>[]
+}
+
+/**
+ * Puts a contract together.
+ * @throws PortError `invalid-argument` when two behaviours share an id, an id is not kebab-case with slashes, a
+ * sentence is missing, or a capability is none of the port's
+ */
+export function defineContract<T extends object>(
+  port: Port<T>,
+  behaviours: readonly Behaviour<T>[],
+): Contract<T> {
+  const ids = new Set<string>()
+  for (const { id, sentence, capability, undeclared } of behaviours) {
+    if (!/^[a-z0-9]+(-[a-z0-9]+)*(\/[a-z0-9]+(-[a-z0-9]+)*)*$/.test(id)) {
+      throw invalidArgument(`a behaviour's id is kebab-case with slashes; got "${id}"`)
+    }
+    if (ids.has(id)) throw invalidArgument(`two behaviours of "${port.name}" have the id "${id}"`)
+    ids.add(id)
+    if (!sentence.endsWith('.'))
+      throw invalidArgument(`behaviour "${id}" needs one sentence, with its full stop`)
+    if (capability !== undefined && !(capability in port.capabilities)) {
+      throw invalidArgument(`behaviour "${id}" needs "${capability}", which "${port.name}" does not name`)
+    }
+    if (capability !== undefined && undeclared === undefined) {
+      throw invalidArgument(`behaviour "${id}" must say which call is unsupported without "${capability}"`)
+    }
+  }
+  return { port, behaviours }
+}

@@ -1,0 +1,61 @@
+/** Runs behaviours on a subject, without any test runner. */
+import type { Behaviour, BehaviourContext, Contract, OpenSubject, Subject } from './contract.ts'
+import { expectPortError } from './expect.ts'
+
+export type BehaviourResult =
+  | { readonly id: string; readonly outcome: 'passed' }
+  | { readonly id: string; readonly outcome: 'failed'; readonly error: unknown }
+  | { readonly id: string; readonly outcome: 'skipped'; readonly reason: string }
+
+/** Runs every behaviour of `contract` on `subject`, one after another. Never rejects. */
+export async function runContract<T extends object>(
+  contract: Contract<T>,
+  subject: Subject<T>,
+  onResult: (result: BehaviourResult) => void = () => {},
+): Promise<readonly BehaviourResult[]> {
+  const results: BehaviourResult[] = []
+  for (const behaviour of contract.behaviours) {
+    const result = await runBehaviour(contract, behaviour, subject)
+    results.push(result)
+    onResult(result)
+  }
+  return results
+}
+
+/** Runs one behaviour on a freshly opened subject and closes that again, whatever happens. Never rejects. */
+export async function runBehaviour<T extends object>(
+  contract: Contract<T>,
+  behaviour: Behaviour<T>,
+  subject: Subject<T>,
+): Promise<BehaviourResult> {
+  const id = `${contract.port.name}/${behaviour.id}`
+  let open: OpenSubject<T> | undefined
+  try {
+    open = await subject.open()
+    const missing = behaviour.needs?.find((means) =>
+      means === 'openUnreachable' ? subject.openUnreachable === undefined : open?.[means] === undefined,
+    )
+    if (missing !== undefined) return { id, outcome: 'skipped', reason: `${subject.name} has no ${missing}` }
+    const { guarded } = open
+    const context: BehaviourContext<T> = {
+      ...open,
+      port: guarded.port,
+      capabilities: guarded.capabilities,
+      subject,
+    }
+    const { capability, undeclared } = behaviour
+    if (capability !== undefined && undeclared !== undefined && !guarded.capabilities.has(capability)) {
+      await expectPortError(undeclared(context), 'unsupported')
+      return { id, outcome: 'skipped', reason: `${subject.name} does not declare ${capability}` }
+    }
+    await behaviour.check(context)
+    return { id, outcome: 'passed' }
+  } catch (error) {
+    return { id, outcome: 'failed', error }
+  } finally {
+    await open?.guarded.close().catch(() => {
+      // What a behaviour left half open is that behaviour's own finding; the next one gets a new place.
+    })
+    await open?.dispose?.()
+  }
+}

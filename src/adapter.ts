@@ -1,0 +1,141 @@
+/**
+ * What an adapter or a fake must bring, so that the guard and `attach` can work with it. Built-in ones use no
+ * more than this; a third party's are written the same way.
+ */
+import type { Clock } from './calls/clock.ts'
+import type { PortErrorCode, PortErrorInit } from './errors.ts'
+import type { Port } from './port.ts'
+import type { ServiceUrl, UrlParameters } from './services/url.ts'
+
+/** What an error of a vendor's client means. `undefined` fields take the defaults of {@link PortErrorInit}. */
+export type Classification = Pick<PortErrorInit, 'code' | 'message'> &
+  Partial<Pick<PortErrorInit, 'retryable' | 'outcome' | 'retryAfterMs' | 'reason' | 'details'>>
+
+/** An open implementation of a port, before the guard is put around it. */
+export interface Driver<T extends object> {
+  /**
+   * The operations themselves. Each gets its arguments checked and copied, and as its last argument options
+   * whose `signal` is always there and is aborted on cancellation and deadline alike.
+   */
+  readonly calls: T
+  /** The capabilities it declares. @default all that the port names */
+  readonly capabilities?: readonly string[]
+  /** Strings that must appear in no error and no log, beyond those in the service's URL. */
+  readonly secrets?: readonly string[]
+  /** The vendor's own client, for `native()`. */
+  readonly native?: unknown
+  /** Says what a thrown error means; `undefined` where it does not know, which becomes `internal`. */
+  classify?(error: unknown, operation: string): Classification | undefined
+  /** The cheapest real operation that proves the service answers and accepts the credentials. Changes nothing. */
+  ping(options: { readonly signal: AbortSignal }): Promise<void>
+  /** Frees what it created, and only that. Called once, when no call is under way. */
+  close(): Promise<void>
+}
+
+/** Which server answers: what a pin is compared with. */
+export interface ServerIdentity {
+  /** `postgresql`, `redis`, `valkey`. */
+  readonly engine: string
+  /** As the server says it: `17.10`, `7.0.15`. */
+  readonly version: string
+}
+
+/** A driver of a service inside the bounded context: it can say which server it runs on. */
+export interface DatastoreDriver<T extends object> extends Driver<T> {
+  identify(options: { readonly signal: AbortSignal }): Promise<ServerIdentity>
+}
+
+/** What {@link Adapter.open} is given. */
+export interface OpenContext {
+  /** The service's name in the declaration, for connection names that an operator sees. */
+  readonly service: string
+  readonly clock: Clock
+}
+
+declare const nativeOf: unique symbol
+
+/** The real implementation of a port over one vendor's client, chosen by URL scheme. */
+export interface Adapter<T extends object, Native = unknown> {
+  /** The vendor's or protocol's name: `s3`, `smtp`. */
+  readonly name: string
+  readonly port: Port<T>
+  /** The URL schemes that select it, without the colon. */
+  readonly schemes: readonly string[]
+  /** A URL that shows the form, with no real secret in it; printed when one is missing or wrong. */
+  readonly example: string
+  /** The query parameters it knows. Any other in a URL is an error. */
+  readonly parameters: UrlParameters
+  /**
+   * What is wrong with the URL beyond its scheme and parameters, one sentence a problem; empty where nothing is.
+   * Pure: no I/O.
+   */
+  validate?(url: ServiceUrl): readonly string[]
+  /** Builds the driver. May connect lazily: the first `ping` or `identify` is where absence shows. */
+  open(url: ServiceUrl, context: OpenContext): Promise<Driver<T>>
+  readonly [nativeOf]?: Native
+}
+
+/** An adapter for a datastore of the app's own: it can say which server it runs on, so its version can be pinned. */
+export interface DatastoreAdapter<T extends object, Native = unknown> extends Adapter<T, Native> {
+  /** The engine a pin speaks of: `postgresql`, `redis`. */
+  readonly engine: string
+  open(url: ServiceUrl, context: OpenContext): Promise<DatastoreDriver<T>>
+  /** How to start such a server for development and test. Loaded only there. */
+  readonly server: () => Promise<{ readonly server: DatastoreServer }>
+  /** Brings the schema up to date, as an admin step. Absent where the datastore has none. */
+  migrate?(url: ServiceUrl, directory: string, options?: MigrateOptions): Promise<MigrationReport>
+}
+
+export interface MigrateOptions {
+  readonly signal?: AbortSignal
+  /** Called with one line a step. */
+  readonly onProgress?: (message: string) => void
+}
+
+/** What a migration run did. */
+export interface MigrationReport {
+  /** The names of the migrations applied by this run, in order; empty where all were applied before. */
+  readonly applied: readonly string[]
+}
+
+/** Starts real servers of one engine, at a pinned version, on loopback, without Docker. */
+export interface DatastoreServer {
+  readonly engine: string
+  /**
+   * @throws PortError `unsupported` when the pin cannot be had here: the message says what was found, what is
+   * pinned and what to do; `unavailable` when the server did not come up
+   */
+  start(options: StartOptions): Promise<RunningServer>
+}
+
+export interface StartOptions {
+  /** The pin: `17.10`, or `7.0` for any patch release of it. */
+  readonly version: string
+  /** Where the server keeps its data, its log and its socket. Created; never removed by `stop`. */
+  readonly directory: string
+  /** @default a free port */
+  readonly port?: number
+  /** Keep acknowledged writes through SIGKILL. Off makes throw-away servers of a test run faster. @default true */
+  readonly durable?: boolean
+  readonly signal?: AbortSignal
+  /** Called with one line for each step that may take more than half a second. */
+  readonly onProgress?: (message: string) => void
+}
+
+/** A server that this process started. */
+export interface RunningServer {
+  readonly identity: ServerIdentity
+  readonly pid: number
+  readonly port: number
+  /** Makes a place of its own for one service (a database, a keyspace) if absent; answers the service's URL. */
+  provision(service: string): Promise<string>
+  /** Orderly stop. Stopping twice resolves. */
+  stop(): Promise<void>
+  /** SIGKILL, for tests of a crash. Resolves when the process is gone. */
+  kill(): Promise<void>
+  /** Starts it again on the same port and data after `stop` or `kill`. */
+  restart(): Promise<void>
+}
+
+/** A table row of a vendor's error translation: vendor code to port code. */
+export type CodeTable = Readonly<Record<string, PortErrorCode>>

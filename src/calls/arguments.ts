@@ -1,0 +1,84 @@
+/**
+ * Checks of arguments that several ports share. Each throws `invalid-argument`, names the argument, says what
+ * was wrong and what is expected, and never repeats a value that could be a secret.
+ */
+import { invalidArgument } from '../errors.ts'
+
+const encoder = new TextEncoder()
+
+/** The length of `text` in UTF-8 bytes. */
+export function byteLength(text: string): number {
+  return encoder.encode(text).length
+}
+
+/** A string without lone surrogates, which have no UTF-8 form and would come back altered. */
+export function checkText(name: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string') throw invalidArgument(`${name} must be a string; got ${typeName(value)}`)
+  if (!value.isWellFormed()) {
+    throw invalidArgument(
+      `${name} holds a lone surrogate, which has no UTF-8 form; mend it with toWellFormed()`,
+    )
+  }
+}
+
+/** A key: text of 1 to `maxBytes` UTF-8 bytes without NUL. It is passed on as it is, never normalised. */
+export function checkKey(name: string, value: unknown, maxBytes: number): asserts value is string {
+  checkText(name, value)
+  if (value === '') throw invalidArgument(`${name} must not be empty`)
+  if (value.includes('\0')) throw invalidArgument(`${name} must not hold a NUL character`)
+  const bytes = byteLength(value)
+  if (bytes > maxBytes) {
+    throw invalidArgument(`${name} is ${bytes} bytes long in UTF-8; at most ${maxBytes} are possible`)
+  }
+}
+
+/** A safe integer from `min` to `max`. */
+export function checkInteger(
+  name: string,
+  value: unknown,
+  { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
+): asserts value is number {
+  if (typeof value !== 'number') throw invalidArgument(`${name} must be a number; got ${typeName(value)}`)
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw invalidArgument(`${name} must be a whole number from ${min} to ${max}; got ${value}`)
+  }
+}
+
+/** Bytes: a `Uint8Array` (a `Buffer` is one). */
+export function checkBytes(name: string, value: unknown): asserts value is Uint8Array {
+  if (!(value instanceof Uint8Array)) {
+    throw invalidArgument(`${name} must be a Uint8Array; got ${typeName(value)}`)
+  }
+}
+
+/** A plain object of options or fields whose every key is in `known`. */
+export function checkFields(name: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidArgument(`${name} must be an object; got ${typeName(value)}`)
+  }
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) {
+      throw invalidArgument(`${name} has no "${key}"; it knows ${known.map((k) => `"${k}"`).join(', ')}`)
+    }
+  }
+}
+
+/** A valid `Date`. */
+export function checkDate(name: string, value: unknown): asserts value is Date {
+  if (!(value instanceof Date) || Number.isNaN(value.getTime())) {
+    throw invalidArgument(`${name} must be a valid Date; got ${typeName(value)}`)
+  }
+}
+
+/** Compares two strings by their UTF-8 bytes: the order of every list. JavaScript's own order is UTF-16's. */
+export function compareUtf8(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
+/** What kind of thing `value` is, for a message: never the value itself. */
+export function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object') return value.constructor?.name ?? 'an object'
+  return typeof value
+}

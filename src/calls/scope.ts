@@ -1,0 +1,50 @@
+/** What one call lends and takes back: inner ports, streams, and callbacks of the caller's. */
+import type { CallScope, Port } from '../port.ts'
+import { closedError } from './abort.ts'
+
+/** The guard's part in a scope. */
+export interface ScopeOwner {
+  nested<T extends object>(port: Port<T>, calls: T, ended: AbortSignal): T
+  stream<Item>(source: AsyncIterable<Item>): AsyncIterable<Item>
+}
+
+export class Scope implements CallScope {
+  readonly #owner: ScopeOwner
+  readonly #ended = new AbortController()
+  readonly #thrown = new Set<unknown>()
+
+  constructor(owner: ScopeOwner) {
+    this.#owner = owner
+  }
+
+  nested<T extends object>(port: Port<T>, calls: T): T {
+    return this.#owner.nested(port, calls, this.#ended.signal)
+  }
+
+  stream<Item>(source: AsyncIterable<Item>): AsyncIterable<Item> {
+    return this.#owner.stream(source)
+  }
+
+  callback<Args extends readonly unknown[], Result>(
+    callback: (...args: Args) => Promise<Result>,
+  ): (...args: Args) => Promise<Result> {
+    return async (...args) => {
+      try {
+        return await callback(...args)
+      } catch (error) {
+        this.#thrown.add(error)
+        throw error
+      }
+    }
+  }
+
+  /** Whether `error` came out of a callback of the caller's, and so is none of ours to change. */
+  threw(error: unknown): boolean {
+    return this.#thrown.has(error)
+  }
+
+  /** Inner ports answer `closed` from here on. */
+  end(): void {
+    this.#ended.abort(closedError())
+  }
+}

@@ -1,0 +1,70 @@
+/** What app code imports: ports, declare, attach, errors. Loads no vendor. */
+export type {
+  Adapter,
+  Classification,
+  DatastoreAdapter,
+  DatastoreDriver,
+  DatastoreServer,
+  Driver,
+  MigrateOptions,
+  MigrationReport,
+  OpenContext,
+  RunningServer,
+  ServerIdentity,
+  StartOptions,
+} from './adapter.ts'
+export * from './calls/arguments.ts'
+export { type Clock, systemClock, VirtualClock } from './calls/clock.ts'
+export {
+  type CallEvent,
+  type Guarded,
+  type GuardOptions,
+  guard,
+  type Intercept,
+  type InterceptedCall,
+} from './calls/guard.ts'
+export { Redactor } from './calls/redact.ts'
+export { defaultRetry, noRetry, type RetryPolicy } from './calls/retry.ts'
+export {
+  invalidArgument,
+  type Outcome,
+  PortError,
+  type PortErrorCode,
+  type PortErrorInit,
+  portErrorCodes,
+} from './errors.ts'
+export {
+  type CallOptions,
+  type CallScope,
+  definePort,
+  type Operation,
+  type Operations,
+  type Port,
+} from './port.ts'
+export {
+  type Attached,
+  type AttachedControls,
+  type AttachOptions,
+  attach,
+  type Fakes,
+  type Health,
+  type PortOf,
+  type ServiceDescription,
+} from './services/attach.ts'
+export { type Config, type ConfigSources, type Externals, readConfig } from './services/config.ts'
+export {
+  type BoundedService,
+  bounded,
+  defineServices,
+  type FakeContext,
+  type FakeFactory,
+  type FakeLike,
+  type FakeModule,
+  type Services,
+  type UnboundedService,
+  unbounded,
+  urlFlag,
+  urlVariable,
+} from './services/declare.ts'
+export { type Native, native } from './services/native.ts'
+export { ServiceUrl, type UrlParameter, type UrlParameters } from './services/url.ts'

@@ -1,0 +1,15 @@
+/** What a call on many things answers: every item has its own result; none is left out. */
+import type { PortError } from '../errors.ts'
+
+export interface BulkItem {
+  readonly key: string
+  /** `undefined` where the item succeeded. */
+  readonly error: PortError | undefined
+}
+
+export interface BulkResult {
+  /** One entry a key, in the order of the request. */
+  readonly items: readonly BulkItem[]
+  /** Whether every item succeeded. */
+  readonly ok: boolean
+}

@@ -1,0 +1,155 @@
+/**
+ * An app's services, declared once for every environment. The boundary decides what is possible, and the types
+ * say so: a bounded service has a version and never a fake, an unbounded one has a fake and no version.
+ */
+import type { Adapter, DatastoreAdapter } from '../adapter.ts'
+import type { Clock } from '../calls/clock.ts'
+import type { CallEvent, Guarded } from '../calls/guard.ts'
+import type { RetryPolicy } from '../calls/retry.ts'
+import { invalidArgument } from '../errors.ts'
+import type { Port } from '../port.ts'
+import { parsePin } from './pin.ts'
+
+/** What `attach` needs of a fake: the guarded port inside it. The controls are the fake's own. */
+export interface FakeLike<T extends object> {
+  readonly guarded: Guarded<T>
+}
+
+/** How a fake is made: exported by its module under the name `fake`. */
+export interface FakeFactory<T extends object, F extends FakeLike<T>> {
+  readonly port: Port<T>
+  create(options: FakeContext): F
+}
+
+/** What a fake is made with when it stands in for a service. */
+export interface FakeContext {
+  readonly service?: string
+  /** @default a `VirtualClock` */
+  readonly clock?: Clock
+  /** Seeds everything that is left to chance. @default 1 */
+  readonly seed?: number
+  /** @default no retry, so that a forced failure is seen */
+  readonly retry?: RetryPolicy
+  readonly observe?: (event: CallEvent) => void
+}
+
+/** A lazily imported module that exports a fake. Never loaded where externals are real. */
+export type FakeModule<T extends object, F extends FakeLike<T>> = () => Promise<{
+  readonly fake: FakeFactory<T, F>
+}>
+
+/** A datastore of the app's own: real everywhere, at one version. */
+export interface BoundedService<T extends object, Native = unknown> {
+  readonly boundary: 'bounded'
+  readonly port: Port<T>
+  readonly adapters: readonly [DatastoreAdapter<T, Native>]
+  /** The pin. */
+  readonly version: string
+  /** The folder of its migrations, relative to the working directory. */
+  readonly migrations: string | undefined
+}
+
+/** Someone else's API: real in production, fake in development and test. */
+export interface UnboundedService<T extends object, F extends T & FakeLike<T>> {
+  readonly boundary: 'unbounded'
+  readonly port: Port<T>
+  readonly adapters: readonly Adapter<T>[]
+  readonly fake: FakeModule<T, F>
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the port's interface may be any; a variance-free bound is what any gives
+export type AnyService = BoundedService<any, any> | UnboundedService<any, any>
+
+/** An app's declaration: service name to service. */
+export type Services = Readonly<Record<string, AnyService>>
+
+/**
+ * Declares a datastore inside the bounded context.
+ * @throws PortError `invalid-argument` when the version is no pin (`17.10`, `7.0`)
+ */
+export function bounded<T extends object, Native>(
+  port: Port<T>,
+  options: {
+    readonly adapter: DatastoreAdapter<T, Native>
+    readonly version: string
+    readonly migrations?: string
+    /** A bounded service is never faked. */
+    readonly fake?: never
+  },
+): BoundedService<T, Native> {
+  parsePin(options.version)
+  checkAdapters(port, [options.adapter])
+  return {
+    boundary: 'bounded',
+    port,
+    adapters: [options.adapter],
+    version: options.version,
+    migrations: options.migrations,
+  }
+}
+
+/** Declares someone else's API, with the adapters a URL may choose and the fake that stands in for it. */
+export function unbounded<T extends object, F extends T & FakeLike<T>>(
+  port: Port<T>,
+  options: {
+    readonly adapters: readonly [Adapter<NoInfer<T>>, ...Adapter<NoInfer<T>>[]]
+    readonly fake: FakeModule<NoInfer<T>, F>
+    /** Someone else's service cannot be pinned. */
+    readonly version?: never
+  },
+): UnboundedService<T, F> {
+  checkAdapters(port, options.adapters)
+  return { boundary: 'unbounded', port, adapters: options.adapters, fake: options.fake }
+}
+
+/** Names that `attach` puts beside the services. */
+const reservedNames = ['close', 'health', 'describe', 'parity', 'preflight', 'then']
+
+/**
+ * Declares all services of an app. The names become the configuration's: `ticketPrinter` is read from
+ * `TICKET_PRINTER_URL`.
+ * @throws PortError `invalid-argument` when a name is not camelCase, is reserved, or two give one variable
+ */
+export function defineServices<const M extends Services>(services: M): M {
+  const problems: string[] = []
+  for (const name of Object.keys(services)) {
+    if (!/^[a-z][a-zA-Z0-9]*$/.test(name)) problems.push(`"${name}" is not camelCase`)
+    if (reservedNames.includes(name))
+      problems.push(`"${name}" is the name of something else on the attached app`)
+  }
+  const variables = Object.keys(services).map(urlVariable)
+  const twice = variables.filter((variable, index) => variables.indexOf(variable) !== index)
+  problems.push(...twice.map((variable) => `two services would both read ${variable}`))
+  if (problems.length > 0) throw invalidArgument(`the services' names do not do: ${problems.join('; ')}`)
+  return Object.freeze({ ...services })
+}
+
+/** `ticketPrinter` → `TICKET_PRINTER_URL`. */
+export function urlVariable(service: string): string {
+  return `${words(service).join('_').toUpperCase()}_URL`
+}
+
+/** `ticketPrinter` → `--ticket-printer-url`. */
+export function urlFlag(service: string): string {
+  return `--${words(service).join('-')}-url`
+}
+
+function words(service: string): string[] {
+  return service
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(' ')
+}
+
+function checkAdapters(
+  port: { readonly name: string },
+  adapters: readonly { readonly port: { readonly name: string }; readonly name: string }[],
+): void {
+  for (const adapter of adapters) {
+    if (adapter.port.name !== port.name) {
+      throw invalidArgument(
+        `adapter "${adapter.name}" is for the port "${adapter.port.name}", not for "${port.name}"`,
+      )
+    }
+  }
+}

@@ -1,0 +1,13 @@
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
+
+const config: ViteUserConfig = defineConfig({
+  test: {
+    include: ['{src,adapters,fakes,contract-tests,examples}/**/*.test.ts'],
+    globalSetup: ['contract-tests/servers.setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})
+
+// biome-ignore lint/style/noDefaultExport: vitest reads its configuration from the default export
+export default config
