@@ -69,8 +69,14 @@ type WithoutOptions<Args extends readonly unknown[]> =
       : Args
     : Args
 
-/** The operations of the interface `T`: one entry a method, no more and no fewer. */
-export type Operations<T extends object> = { readonly [K in keyof T]-?: OperationOf<T[K]> }
+/**
+ * The operations of the interface `T`: one entry a method, no more and no fewer. `any` stays `any`, so that code
+ * for all ports alike (a declaration of many services) can speak of `Port<any>`.
+ */
+export type Operations<T extends object> = unknown extends T
+  ? // biome-ignore lint/suspicious/noExplicitAny: see above
+    any
+  : { readonly [K in keyof T]-?: OperationOf<T[K]> }
 
 declare const interfaceOf: unique symbol
 

@@ -1,0 +1,5 @@
+/** The kit of all fakes, for fakes of your own ports. */
+export { Fake, type OperationName } from './fake.ts'
+export { type Fault, type FaultRule, Faults } from './faults.ts'
+export { Journal, type JournalEntry } from './journal.ts'
+export { seededRandom } from './random.ts'
