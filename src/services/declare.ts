@@ -2,6 +2,7 @@
  * An app's services, declared once for every environment. The boundary decides what is possible, and the types
  * say so: a bounded service has a version and never a fake, an unbounded one has a fake and no version.
  */
+import { fileURLToPath } from 'node:url'
 import type { Adapter, DatastoreAdapter } from '../adapter.ts'
 import type { Clock } from '../calls/clock.ts'
 import type { CallEvent, Guarded } from '../calls/guard.ts'
@@ -45,7 +46,7 @@ export interface BoundedService<T extends object, Native = unknown> {
   readonly adapters: readonly [DatastoreAdapter<T, Native>]
   /** The pin. */
   readonly version: string
-  /** The folder of its migrations, relative to the working directory. */
+  /** The path of the folder of its migrations. */
   readonly migrations: string | undefined
 }
 
@@ -72,7 +73,8 @@ export function bounded<T extends object, Native>(
   options: {
     readonly adapter: DatastoreAdapter<T, Native>
     readonly version: string
-    readonly migrations?: string
+    /** The folder of its migrations: a URL such as `new URL('./migrations', import.meta.url)`, or a path from the working directory. */
+    readonly migrations?: string | URL
     /** A bounded service is never faked. */
     readonly fake?: never
   },
@@ -84,7 +86,7 @@ export function bounded<T extends object, Native>(
     port,
     adapters: [options.adapter],
     version: options.version,
-    migrations: options.migrations,
+    migrations: options.migrations instanceof URL ? fileURLToPath(options.migrations) : options.migrations,
   }
 }
 
