@@ -50,7 +50,7 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
     const calls = Object.fromEntries(names.map((name) => [name, self[name]?.bind(this)])) as T
     this.guarded = guard(
       port,
-      { ...driver, calls, ping: async () => {}, close: async () => {} },
+      { ...driver, calls, ping: async () => {}, close: () => this.release() },
       {
         service: context.service,
         retry: context.retry,
@@ -72,6 +72,9 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
     this.journal.clear()
     this.clear()
   }
+
+  /** Frees what the subclass opened, such as a server on loopback. Called once, when the port is closed. */
+  protected async release(): Promise<void> {}
 
   /** Forgets the state that the subclass holds. */
   protected abstract clear(): void

@@ -35,7 +35,9 @@ export interface Operation<Args extends readonly unknown[] = readonly unknown[],
   /** A failed `read` is never of unknown outcome. */
   readonly effect: 'read' | 'write'
   /** Whether sending it twice leaves the same state as sending it once. Only then is it retried by default. */
-  readonly idempotent: boolean | ((...args: Args) => boolean)
+  readonly idempotent:
+    | boolean
+    | ((...argsAndOptions: [...args: Args, options: Readonly<Record<string, unknown>>]) => boolean)
   /** How many arguments come before the options. */
   readonly arity: number
   /** The options it knows besides {@link CallOptions}; any other is `invalid-argument`. */
@@ -49,7 +51,7 @@ export interface Operation<Args extends readonly unknown[] = readonly unknown[],
     ...argsAndOptions: [...args: Args, options: Readonly<Record<string, unknown>>]
   ) => readonly string[]
   /** Copies or wraps what goes in, so that the caller may change its own afterwards. */
-  readonly input?: (args: Args, scope: CallScope) => Args
+  readonly input?: (args: Args, scope: CallScope, options: Readonly<Record<string, unknown>>) => Args
   /** Wraps what comes out. */
   readonly output?: (result: Result, scope: CallScope) => Result
   /** @default 30 000; a callback's own time counts, so a transaction may want more */

@@ -387,7 +387,8 @@ function checkOptions(operation: Operation, given: unknown): CallOptions & Optio
 /** What a driver's method is called with: copies where the port says so. */
 function ownInput({ operation, args }: Call, scope: Scope): readonly unknown[] {
   const positional = args.slice(0, operation.arity)
-  return [...(operation.input?.(positional, scope) ?? positional), args[operation.arity]]
+  const options = (args[operation.arity] ?? {}) as Options
+  return [...(operation.input?.(positional, scope, options) ?? positional), args[operation.arity]]
 }
 
 function withSignal(args: readonly unknown[], signal: AbortSignal): unknown[] {
