@@ -1,0 +1,53 @@
+/**
+ * Idempotency keys and the orders they gave, in Redis: a client's repeated request is answered without touching
+ * the database. Only a shortcut. The truth is the unique key of the order's row, so what is missing here, or was
+ * lost with the store, costs a query and never a second order.
+ */
+import { createHash } from 'node:crypto'
+import { type KeyValueStore, type TypedView, typedView } from 'portside'
+import { z } from 'zod'
+import type { Order } from './orders.ts'
+
+const Remembered = z.object({
+  request: z.string(),
+  order: z.object({
+    id: z.string(),
+    eventId: z.string(),
+    eventName: z.string(),
+    startsAt: z.coerce.date(),
+    buyer: z.string(),
+    seats: z.array(z.string()).readonly(),
+    totalCents: z.int(),
+    currency: z.string(),
+    createdAt: z.coerce.date(),
+  }),
+})
+
+const ttlMs = 24 * 60 * 60_000
+
+export class RecentOrders {
+  readonly #view: TypedView<z.infer<typeof Remembered>>
+
+  constructor(store: KeyValueStore) {
+    this.#view = typedView(store, Remembered, { prefix: 'order-key:' })
+  }
+
+  /** The order that this very request gave; `undefined` where that is not known here. */
+  async find(buyer: string, idempotencyKey: string, request: object): Promise<Order | undefined> {
+    const found = await this.#view.get(nameOf(buyer, idempotencyKey))
+    if (found?.request !== hashOf(request)) return undefined
+    return found.order
+  }
+
+  async remember(order: Order, idempotencyKey: string, request: object): Promise<void> {
+    await this.#view.set(nameOf(order.buyer, idempotencyKey), { request: hashOf(request), order }, { ttlMs })
+  }
+}
+
+function nameOf(buyer: string, idempotencyKey: string): string {
+  return hashOf([buyer, idempotencyKey])
+}
+
+function hashOf(value: object): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('base64url')
+}
