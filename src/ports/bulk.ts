@@ -13,3 +13,8 @@ export interface BulkResult {
   /** Whether every item succeeded. */
   readonly ok: boolean
 }
+
+/** Puts a result together from its items. */
+export function bulkResult(items: readonly BulkItem[]): BulkResult {
+  return { items, ok: items.every(({ error }) => error === undefined) }
+}

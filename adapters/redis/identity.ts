@@ -1,0 +1,31 @@
+/** Which server answers: INFO names the engine and version. */
+import type { ServerIdentity } from '../../src/adapter.ts'
+import { PortError } from '../../src/errors.ts'
+import type { RedisConnection } from './connection.ts'
+
+/** Of a cluster whose nodes differ, as in the midst of an upgrade, the oldest: what it lacks cannot be relied on. */
+export async function identifyRedis(
+  connection: RedisConnection,
+  signal: AbortSignal,
+): Promise<ServerIdentity> {
+  const nodes = await connection.primaries(signal)
+  const found = await Promise.all(
+    nodes.map(async (node) => parseIdentity(String(await connection.send(['info', 'server'], signal, node)))),
+  )
+  const [oldest] = found.sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }))
+  if (oldest === undefined) throw unknown()
+  return oldest
+}
+
+/** The identity in the text of INFO. Valkey also gives a `redis_version`, the one it is compatible with. */
+export function parseIdentity(info: string): ServerIdentity {
+  const field = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]
+  const engine = field('server_name') ?? 'redis'
+  const version = field(`${engine}_version`) ?? field('redis_version')
+  if (version === undefined) throw unknown()
+  return { engine, version }
+}
+
+function unknown(): PortError {
+  return new PortError({ code: 'unsupported', message: 'the server does not say which version it is' })
+}
