@@ -14,6 +14,13 @@ export type {
   StartOptions,
 } from './adapter.ts'
 export * from './calls/arguments.ts'
+export {
+  type ByteSource,
+  type ExpectedBytes,
+  isByteStream,
+  readBytes,
+  untilAbortedBytes,
+} from './calls/bytes.ts'
 export { type Clock, systemClock, VirtualClock } from './calls/clock.ts'
 export {
   type CallEvent,
@@ -23,6 +30,7 @@ export {
   type Intercept,
   type InterceptedCall,
 } from './calls/guard.ts'
+export { openPageToken, type PageQuery, sealPageToken } from './calls/page-token.ts'
 export { Redactor } from './calls/redact.ts'
 export { defaultRetry, noRetry, type RetryPolicy } from './calls/retry.ts'
 export {
@@ -41,6 +49,24 @@ export {
   type Operations,
   type Port,
 } from './port.ts'
+export type { BulkItem, BulkResult } from './ports/bulk.ts'
+export { addressOf, mailLimits, mailRecipients, mailSize, sameAddress } from './ports/mail-message.ts'
+export {
+  type MailAddress,
+  type MailAttachment,
+  Mailer,
+  type MailMessage,
+  type MailReceipt,
+  type MailRefusal,
+} from './ports/mailer.ts'
+export * from './ports/object-storage.ts'
+export {
+  longestPost,
+  type PublishedPost,
+  type SocialPost,
+  SocialPublisher,
+  weightedLength,
+} from './ports/social-publisher.ts'
 export {
   type Attached,
   type AttachedControls,

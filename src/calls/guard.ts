@@ -3,18 +3,22 @@
  * deadline, retry, errors of one class, redaction. Adapters and fakes are wrapped by the same code, so the app
  * cannot tell which it has.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { Driver } from '../adapter.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import { type CallOptions, type Operation, operationsOf, type Port } from '../port.ts'
 import { type CallAbort, callAbort, cancelled, closedError } from './abort.ts'
-import { checkFields, checkInteger, typeName } from './arguments.ts'
+import { checkInteger } from './arguments.ts'
 import { brandError } from './brand.ts'
+import { type Call, checkOptions, declared, ownInput, subjectOf, withSignal } from './call.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Redactor } from './redact.ts'
-import { noRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
+import { checkRetry, noRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { Scope } from './scope.ts'
+import { settleMs, untilAborted, withinMs } from './settle.ts'
+import { guardedItems } from './stream.ts'
 
-/** One finished call, for logs and traces. Holds no argument and no result. */
+/** One finished call or stream, for logs and traces. Holds no argument and no result. */
 export interface CallEvent {
   readonly service: string | undefined
   readonly port: string
@@ -24,7 +28,10 @@ export interface CallEvent {
   readonly startedAt: Date
   /** With fractions: a call may take less than a millisecond. */
   readonly durationMs: number
-  /** Absent where the call succeeded. */
+  /**
+   * Absent where the call succeeded, and where a reader left a stream early. What a callback of the caller's threw
+   * is the caller's own: the event then says `cancelled`, with the reason `callback`.
+   */
   readonly error: PortError | undefined
 }
 
@@ -51,7 +58,7 @@ export interface GuardOptions {
   /** From 0 to below 1, for jitter. @default Math.random */
   readonly random?: (() => number) | undefined
   readonly intercept?: Intercept | undefined
-  /** Called once for each finished call that got past its checks. */
+  /** Called once for each finished call that got past its checks. What it throws changes no call. */
   readonly observe?: ((event: CallEvent) => void) | undefined
 }
 
@@ -64,17 +71,21 @@ export interface Guarded<T extends object> {
   ping(options?: CallOptions): Promise<void>
   /**
    * Refuses new calls with `closed`, waits for those under way (at most `drainMs`, then ends them with
-   * `closed`), then closes the driver. Closing twice resolves with the first.
+   * `closed`), then closes the driver. A call on an inner port belongs to the call that lent it, and goes on with
+   * it; a stream of the port itself ends at its next item. Closing twice answers as the first did.
+   * @throws PortError `timeout` when the driver does not close within `drainMs` after that
    */
   close(options?: { readonly drainMs?: number }): Promise<void>
 }
 
 const defaultTimeoutMs = 30_000
 const defaultDrainMs = 10_000
-// How long a driver may take to report what became of a call that was aborted.
-const settleMs = 250
 
-/** Puts the guard around `driver`. */
+/**
+ * Puts the guard around `driver`.
+ * @throws PortError `internal` when the driver lacks an operation or declares a capability that the port does not
+ * name; `invalid-argument` for a retry policy that cannot be followed
+ */
 export function guard<T extends object>(
   port: Port<T>,
   driver: Driver<T>,
@@ -84,17 +95,11 @@ export function guard<T extends object>(
 }
 
 type Method = (...args: unknown[]) => unknown
-type Options = Readonly<Record<string, unknown>>
 
-/** A call that passed every check. */
-interface Call {
-  readonly name: string
-  readonly operation: Operation
-  readonly args: readonly unknown[]
-  readonly options: CallOptions
-  readonly subject: string | undefined
-  /** Runs the driver's method. */
-  readonly invoke: (args: readonly unknown[], signal: AbortSignal) => unknown
+/** How a call came along, for the event about it. */
+interface Progress {
+  attempts: number
+  failure: PortError | undefined
 }
 
 const pingOperation: Operation = { kind: 'call', effect: 'read', idempotent: true, arity: 0 }
@@ -110,15 +115,18 @@ class CallGuard<T extends object> implements Guarded<T> {
   readonly #redactor: Redactor
   readonly #closing = new AbortController()
   readonly #underWay = new Set<Promise<unknown>>()
+  readonly #paused = new Set<() => Promise<void>>()
+  #refusing = false
   #closed: Promise<void> | undefined
 
   constructor(token: Port<T>, driver: Driver<T>, options: GuardOptions) {
+    if (options.retry !== undefined) checkRetry(options.retry)
     this.#token = token
     this.#driver = driver
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#redactor = new Redactor([...(options.secrets ?? []), ...(driver.secrets ?? [])])
-    this.capabilities = new Set(driver.capabilities ?? Object.keys(token.capabilities))
+    this.capabilities = declared(token, driver)
     this.native = driver.native
     this.port = this.#wrap(token, driver.calls, undefined)
   }
@@ -128,29 +136,49 @@ class CallGuard<T extends object> implements Guarded<T> {
     await this.#run(this.#checked('ping', pingOperation, [options], invoke, undefined))
   }
 
-  close({ drainMs = defaultDrainMs }: { readonly drainMs?: number } = {}): Promise<void> {
+  async close({ drainMs = defaultDrainMs }: { readonly drainMs?: number } = {}): Promise<void> {
+    checkInteger('drainMs', drainMs, { min: 0 })
     this.#closed ??= this.#shut(drainMs)
-    return this.#closed
+    await this.#closed
   }
 
   async #shut(drainMs: number): Promise<void> {
-    // Real time even where the clock is virtual: that one may never move again.
-    await withinMs(drainMs, Promise.allSettled(this.#underWay))
-    this.#closing.abort(closedError())
-    await withinMs(settleMs * 2, Promise.allSettled(this.#underWay))
+    this.#refusing = true
+    for (const stopIfClosing of this.#paused) this.#track(stopIfClosing())
+    await withinMs(drainMs, this.#settled())
+    this.#closing.abort(closedError('unknown'))
+    await withinMs(settleMs * 2, this.#settled())
     try {
-      await this.#driver.close()
+      const closing = await withinMs(Math.max(drainMs, settleMs), this.#driver.close())
+      if (!closing.ended) throw new PortError({ code: 'timeout', message: 'it did not close in time' })
     } catch (error) {
       throw this.#brand(error, { name: 'close', operation: pingOperation, subject: undefined })
     }
   }
 
-  /** Makes the object that callers see; where `ended` is given, it ends with the call that lent it. */
-  #wrap<U extends object>(token: Port<U>, calls: U, ended: AbortSignal | undefined): U {
+  /** Resolves when nothing is under way any more. */
+  async #settled(): Promise<void> {
+    do {
+      await Promise.allSettled(this.#underWay)
+      // What has just ended may have begun to clean up, which counts as well.
+      await setImmediate()
+    } while (this.#underWay.size > 0)
+  }
+
+  #track(work: Promise<unknown>): void {
+    this.#underWay.add(work)
+    const remove = (): void => {
+      this.#underWay.delete(work)
+    }
+    work.then(remove, remove)
+  }
+
+  /** Makes the object that callers see; where there is a `lender`, it ends with the call that lent it. */
+  #wrap<U extends object>(token: Port<U>, calls: U, lender: AbortSignal | undefined): U {
     const wrapped: Record<string, Method> = {}
     for (const [name, operation] of operationsOf(token)) {
       const method = (calls as Record<string, Method | undefined>)[name]
-      if (method === undefined) {
+      if (typeof method !== 'function') {
         throw new PortError({
           code: 'internal',
           port: token.name,
@@ -160,8 +188,8 @@ class CallGuard<T extends object> implements Guarded<T> {
       const invoke: Call['invoke'] = (args, signal) => method.call(calls, ...withSignal(args, signal))
       wrapped[name] =
         operation.kind === 'stream'
-          ? (...given) => this.#stream(() => this.#checked(name, operation, given, invoke, ended), ended)
-          : async (...given) => this.#run(this.#checked(name, operation, given, invoke, ended))
+          ? (...given) => this.#stream(() => this.#checked(name, operation, given, invoke, lender))
+          : async (...given) => this.#run(this.#checked(name, operation, given, invoke, lender))
     }
     return Object.freeze(wrapped) as U
   }
@@ -172,11 +200,11 @@ class CallGuard<T extends object> implements Guarded<T> {
     operation: Operation,
     given: readonly unknown[],
     invoke: Call['invoke'],
-    ended: AbortSignal | undefined,
+    lender: AbortSignal | undefined,
   ): Call {
-    const { arity } = operation
+    const { arity, idempotent } = operation
     try {
-      if (this.#closed !== undefined || ended?.aborted) throw closedError()
+      this.#checkOpen(lender)
       if (given.length > arity + 1) {
         throw invalidArgument(`it takes ${arity} arguments and options; got ${given.length} arguments`)
       }
@@ -187,18 +215,25 @@ class CallGuard<T extends object> implements Guarded<T> {
         if (!this.capabilities.has(capability)) throw this.#unsupported(capability)
       }
       if (signal?.aborted) throw cancelled('not-applied')
-      const subject = operation.subject?.(...args)
       return {
         name,
         operation,
         args: [...args, own],
         options: { signal, timeoutMs },
-        subject,
+        subject: operation.subject?.(...args),
+        repeatable: typeof idempotent === 'function' ? idempotent(...args, own) : idempotent,
+        lender,
         invoke,
       }
     } catch (error) {
       throw this.#brand(error, { name, operation, subject: subjectOf(operation, given) })
     }
+  }
+
+  /** What was lent goes on through the drain with its lender; anything else is refused as soon as close is called. */
+  #checkOpen(lender: AbortSignal | undefined): void {
+    const closed = lender === undefined ? this.#refusing : this.#closing.signal.aborted
+    if (closed || lender?.aborted) throw closedError()
   }
 
   #unsupported(capability: string): PortError {
@@ -213,125 +248,141 @@ class CallGuard<T extends object> implements Guarded<T> {
   /** One call from its first attempt to its answer or its error, under one deadline. */
   async #run(call: Call): Promise<unknown> {
     const abort = this.#abortOf(call)
+    return this.#observed(call, async (progress) => {
+      const running = this.#attempts(call, abort, progress)
+      this.#track(running)
+      try {
+        return await running
+      } finally {
+        abort.release()
+      }
+    })
+  }
+
+  /** Tells the observer of what `work` came to. */
+  async #observed<Result>(call: Call, work: (progress: Progress) => Promise<Result>): Promise<Result> {
     const started = performance.now()
     const startedAt = new Date(this.#clock.now())
-    const attempts = { count: 0 }
-    const running = this.#attempts(call, abort, attempts)
-    this.#underWay.add(running)
-    let failure: PortError | undefined
+    const progress: Progress = { attempts: 0, failure: undefined }
     try {
-      return await running
-    } catch (error) {
-      failure = PortError.is(error) ? error : this.#brand(error, call)
-      throw error
+      return await work(progress)
     } finally {
-      abort.release()
-      this.#underWay.delete(running)
-      this.#options.observe?.({
+      this.#tell({
         service: this.#options.service,
         port: this.#token.name,
         operation: call.name,
         subject: call.subject,
-        attempts: attempts.count,
+        attempts: progress.attempts,
         startedAt,
         durationMs: performance.now() - started,
-        error: failure,
+        error: progress.failure,
       })
     }
   }
 
-  async #attempts(call: Call, abort: CallAbort, attempts: { count: number }): Promise<unknown> {
+  #tell(event: CallEvent): void {
+    const { observe } = this.#options
+    if (observe === undefined) return
+    // An observer only looks on: a call that went well must not fail because its log could not be written.
+    try {
+      Promise.resolve(observe(event) as unknown).catch(() => {})
+    } catch {}
+  }
+
+  async #attempts(call: Call, abort: CallAbort, progress: Progress): Promise<unknown> {
     const { retry = noRetry, random = Math.random } = this.#options
-    const { idempotent } = call.operation
-    const repeatable = typeof idempotent === 'function' ? idempotent(...call.args) : idempotent
+    let uncertain = false
     for (;;) {
-      attempts.count += 1
-      const scope = this.#scope(call)
+      progress.attempts += 1
+      const scope = this.#scope(call, abort)
       try {
         const answer = this.#intercepted(call, abort.signal, async () =>
           call.invoke(ownInput(call, scope), abort.signal),
         )
         const result = await untilAborted(answer, abort)
-        return call.operation.output?.(result, scope) ?? result
+        return call.operation.output === undefined ? result : call.operation.output(result, scope)
       } catch (error) {
-        if (scope.threw(error)) throw error
-        const branded = this.#brand(error, call, abort.signal)
-        const delayMs = retryDelayMs(retry, branded, attempts.count, repeatable, random)
+        scope.end()
+        if (scope.threw(error)) {
+          progress.failure = this.#ownFailure(error, call)
+          throw error
+        }
+        const branded = this.#brand(error, call, abort.signal, uncertain)
+        progress.failure = branded
+        // What an earlier attempt may have done, no later one can undo.
+        uncertain ||= branded.outcome !== 'not-applied'
+        const delayMs = retryDelayMs(retry, branded, progress.attempts, call.repeatable, random)
         if (delayMs === undefined || abort.signal.aborted) throw branded
         // The deadline or the caller may end the wait; then the failure itself is what to tell.
         await this.#clock.sleep(delayMs, abort.signal).catch(() => Promise.reject(branded))
+        progress.failure = undefined
       } finally {
         scope.end()
       }
     }
   }
 
-  async *#stream(check: () => Call, ended: AbortSignal | undefined): AsyncGenerator<unknown> {
+  /** A stream's items, from its checks to whatever ends it. */
+  async *#stream(check: () => Call): AsyncGenerator<unknown> {
     const call = check()
-    const end = new AbortController()
-    const scope = this.#scope(call)
-    const onCaller = (): void => end.abort(cancelled())
-    call.options.signal?.addEventListener('abort', onCaller, { once: true })
+    // Its own signal for the driver: the reader's pace is no deadline of the source.
+    const end = callAbort({
+      clock: this.#clock,
+      caller: call.options.signal,
+      owners: [this.#closing.signal, ...(call.lender === undefined ? [] : [call.lender])],
+    })
+    const scope = this.#scope(call, end)
+    const open = async (): Promise<AsyncIterable<unknown>> => {
+      const source = await this.#intercepted(call, end.signal, async () =>
+        call.invoke(ownInput(call, scope), end.signal),
+      )
+      const { output } = call.operation
+      return (output === undefined ? source : output(source, scope)) as AsyncIterable<unknown>
+    }
+    // An observed call ends with its work; here that is the reader, who may leave at any item.
+    let finish: () => void = () => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    let failure: PortError | undefined
+    const observed = this.#observed(call, async (progress) => {
+      progress.attempts = 1
+      await finished
+      progress.failure = failure
+    })
     try {
-      const opened = (): Promise<unknown> =>
-        this.#intercepted(call, end.signal, async () => call.invoke(ownInput(call, scope), end.signal))
-      yield* this.#items(call, opened as () => Promise<AsyncIterable<unknown>>, ended)
+      yield* this.#items(call, open, end, scope, () => call.lender)
+    } catch (error) {
+      failure = PortError.is(error) ? error : this.#ownFailure(error, call)
+      throw error
     } finally {
-      call.options.signal?.removeEventListener('abort', onCaller)
       end.abort(closedError())
+      end.release()
       scope.end()
+      finish()
+      await observed
     }
   }
 
-  /** Each item under the idle deadline; the source is told to stop however the reader ends. */
-  async *#items<Item>(
+  #items<Item>(
     call: Call,
     open: () => Promise<AsyncIterable<Item>>,
-    ended?: AbortSignal,
+    end: CallAbort,
+    scope: Scope,
+    lender: () => AbortSignal | undefined,
   ): AsyncGenerator<Item> {
-    let iterator: AsyncIterator<Item> | undefined
-    const next = async (): Promise<IteratorResult<Item>> => {
-      iterator ??= (await open())[Symbol.asyncIterator]()
-      return iterator.next()
-    }
-    // Whether the source has ended by itself, and whether it was left hanging in `next`.
-    let over = false
-    let hanging = false
-    let signal: AbortSignal | undefined
-    try {
-      for (;;) {
-        if (this.#closed !== undefined || ended?.aborted) throw closedError()
+    return guardedItems(open, {
+      check: () => {
+        this.#checkOpen(lender())
         if (call.options.signal?.aborted) throw cancelled()
-        const abort = this.#abortOf(call)
-        signal = abort.signal
-        const step = next().catch((error: unknown) => {
-          over = true
-          throw error
-        })
-        this.#underWay.add(step)
-        let item: IteratorResult<Item>
-        try {
-          hanging = true
-          item = await Promise.race([step, abort.aborted])
-          hanging = false
-        } finally {
-          step.catch(() => {})
-          abort.release()
-          this.#underWay.delete(step)
-        }
-        over = item.done === true
-        if (item.done) return
-        yield item.value
-      }
-    } catch (error) {
-      throw this.#brand(error, call, signal)
-    } finally {
-      if (!over) {
-        const stopped = Promise.resolve(iterator?.return?.()).catch(() => {})
-        // A source that hangs in `next` would hang here as well.
-        if (!hanging) await stopped
-      }
-    }
+      },
+      closing: () => lender() === undefined && this.#refusing,
+      wait: () => this.#abortOf(call),
+      track: (work) => this.#track(work),
+      paused: this.#paused,
+      abandon: (reason) => end.abort(reason as PortError),
+      brand: (error, signal) => (scope.threw(error) ? error : this.#brand(error, call, signal)),
+    })
   }
 
   #intercepted(call: Call, signal: AbortSignal, proceed: () => Promise<unknown>): Promise<unknown> {
@@ -341,22 +392,43 @@ class CallGuard<T extends object> implements Guarded<T> {
     return intercept({ operation: name, args, subject, effect: operation.effect, signal }, proceed)
   }
 
-  #scope(call: Call): Scope {
-    return new Scope({
+  #scope(call: Call, abort: CallAbort): Scope {
+    const scope: Scope = new Scope({
       nested: (port, calls, ended) => this.#wrap(port, calls, ended),
-      stream: (source) => this.#items(call, async () => source),
+      stream: (source, ended) =>
+        this.#items(
+          call,
+          async () => source,
+          abort,
+          scope,
+          // What goes into a call belongs to it, and is drained with it; what came out of it is on its own.
+          () => (ended.aborted ? call.lender : (call.lender ?? ended)),
+        ),
+    })
+    return scope
+  }
+
+  #abortOf({ options, operation, lender }: Call): CallAbort {
+    return callAbort({
+      clock: this.#clock,
+      timeoutMs: options.timeoutMs ?? operation.timeoutMs ?? defaultTimeoutMs,
+      caller: options.signal,
+      owners: [this.#closing.signal, ...(lender === undefined ? [] : [lender])],
     })
   }
 
-  #abortOf({ options, operation }: Call): CallAbort {
-    const timeoutMs = options.timeoutMs ?? operation.timeoutMs ?? defaultTimeoutMs
-    return callAbort(this.#clock, timeoutMs, options.signal, this.#closing.signal)
+  /** What an observer is told where a callback of the caller's threw: nothing of the caller's own error. */
+  #ownFailure(error: unknown, call: Call): PortError {
+    if (PortError.is(error)) return error
+    const init = { code: 'cancelled', reason: 'callback', message: 'a callback of the caller threw' } as const
+    return this.#brand(new PortError(init), call)
   }
 
   #brand(
     error: unknown,
     { name, operation, subject }: Pick<Call, 'name' | 'operation' | 'subject'>,
     signal?: AbortSignal,
+    uncertain = false,
   ): PortError {
     const facts = {
       service: this.#options.service,
@@ -365,75 +437,8 @@ class CallGuard<T extends object> implements Guarded<T> {
       subject,
       effect: operation.effect,
       signal,
+      uncertain,
     }
     return brandError(error, facts, this.#driver, this.#redactor)
-  }
-}
-
-function checkOptions(operation: Operation, given: unknown): CallOptions & Options {
-  if (given === undefined) return {}
-  checkFields('options', given, [...(operation.options ?? []), 'signal', 'timeoutMs'])
-  // A field given as undefined is a field not given.
-  const options: CallOptions & Options = Object.fromEntries(
-    Object.entries(given as Options).filter(([, value]) => value !== undefined),
-  )
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
-    throw invalidArgument(`signal must be an AbortSignal; got ${typeName(options.signal)}`)
-  }
-  if (options.timeoutMs !== undefined) checkInteger('timeoutMs', options.timeoutMs, { min: 1 })
-  return options
-}
-
-/** What a driver's method is called with: copies where the port says so. */
-function ownInput({ operation, args }: Call, scope: Scope): readonly unknown[] {
-  const positional = args.slice(0, operation.arity)
-  const options = (args[operation.arity] ?? {}) as Options
-  return [...(operation.input?.(positional, scope, options) ?? positional), args[operation.arity]]
-}
-
-function withSignal(args: readonly unknown[], signal: AbortSignal): unknown[] {
-  return [...args.slice(0, -1), { ...(args.at(-1) as Options), signal }]
-}
-
-/** The subject of a call whose arguments were refused: they may be of any type. */
-function subjectOf(operation: Operation, given: readonly unknown[]): string | undefined {
-  try {
-    const subject = operation.subject?.(...given)
-    return typeof subject === 'string' ? subject.toWellFormed() : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/**
- * The answer, or soon after an abort its reason. A driver that ends within the grace may still tell what
- * became of the call; one that ignores the signal does not keep the caller waiting.
- */
-async function untilAborted(answer: Promise<unknown>, { signal, aborted }: CallAbort): Promise<unknown> {
-  try {
-    return await Promise.race([answer, aborted])
-  } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error
-    const { ended, value } = await withinMs(settleMs, answer)
-    if (ended) return value
-    throw error
-  }
-}
-
-/** `promise`'s value if it settles within `ms` of real time; its rejection rejects. */
-async function withinMs<Value>(
-  ms: number,
-  promise: Promise<Value>,
-): Promise<
-  { readonly ended: true; readonly value: Value } | { readonly ended: false; readonly value?: never }
-> {
-  let cancel: () => void = () => {}
-  const late = new Promise<{ readonly ended: false }>((resolve) => {
-    cancel = systemClock.timer(ms, () => resolve({ ended: false }))
-  })
-  try {
-    return await Promise.race([promise.then((value) => ({ ended: true as const, value })), late])
-  } finally {
-    cancel()
   }
 }
