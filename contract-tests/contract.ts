@@ -3,7 +3,7 @@
  * runner; `run.ts` runs it anywhere, `vitest.ts` and `node-test.ts` inside a runner.
  */
 import type { Guarded } from '../src/calls/guard.ts'
-import { invalidArgument } from '../src/errors.ts'
+import { invalidArgument, type PortErrorCode } from '../src/errors.ts'
 import type { Port } from '../src/port.ts'
 
 /** What is held to a contract: a fake, an adapter on an emulator, an adapter on a real server. */
@@ -24,6 +24,16 @@ export interface OpenSubject<T extends object> {
   readonly openAnother?: (() => Promise<Guarded<T>>) | undefined
   /** Makes the next call of `operation` take at least `ms` (on the subject's clock). Absent where it cannot be forced. */
   readonly delayNext?: ((operation: string, ms: number) => void) | undefined
+  /**
+   * Makes the next call of `operation` fail as the service itself would. `after` does what was asked and loses the
+   * answer. Absent where it cannot be forced.
+   */
+  readonly force?: ((operation: string, failure: ForcedFailure) => void) | undefined
+  /**
+   * A look inside the service and a hand on its conditions, in the form that the port's own contract names.
+   * Absent where no one has either.
+   */
+  readonly inside?: unknown
   /** Moves the subject's time forward; real subjects wait. Absent where neither is possible. */
   readonly passTime?: ((ms: number) => Promise<void>) | undefined
   /** Kills the server, then starts it again, as two steps. Absent where the server is not ours. */
@@ -34,8 +44,24 @@ export interface OpenSubject<T extends object> {
   readonly dispose?: (() => Promise<void>) | undefined
 }
 
+/** How a call is made to fail. */
+export interface ForcedFailure {
+  readonly error: PortErrorCode
+  readonly when?: 'before' | 'after'
+  readonly reason?: string
+  readonly retryAfterMs?: number
+}
+
 /** The optional means a behaviour may need; where one is missing, the behaviour is skipped with that reason. */
-export type Means = 'openAnother' | 'delayNext' | 'passTime' | 'server' | 'canaries' | 'openUnreachable'
+export type Means =
+  | 'openAnother'
+  | 'delayNext'
+  | 'force'
+  | 'inside'
+  | 'passTime'
+  | 'server'
+  | 'canaries'
+  | 'openUnreachable'
 
 /** What a behaviour's check is given. */
 export interface BehaviourContext<T extends object> extends OpenSubject<T> {
