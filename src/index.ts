@@ -49,7 +49,26 @@ export {
   type Operations,
   type Port,
 } from './port.ts'
-export type { BulkItem, BulkResult } from './ports/bulk.ts'
+export { type BulkItem, type BulkResult, bulkResult } from './ports/bulk.ts'
+export {
+  type DeleteOptions,
+  type IncrementOptions,
+  type KeyExpiry,
+  type KeyValueInput,
+  KeyValueStore,
+  keyValueLimits,
+  type SetManyOptions,
+  type SetOptions,
+} from './ports/key-value-store.ts'
+export {
+  type KeyValueNamespace,
+  namespace,
+  type TypedSetOptions,
+  type TypedView,
+  type TypedViewOptions,
+  typedView,
+  type UpdateOptions,
+} from './ports/key-value-views.ts'
 export { addressOf, mailLimits, mailRecipients, mailSize, sameAddress } from './ports/mail-message.ts'
 export {
   type MailAddress,

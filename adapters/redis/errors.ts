@@ -199,9 +199,10 @@ export function classifyRedisError(error: unknown): Classification | undefined {
   if (error.name === 'ReplyError') return classifyReply(error.message)
   const system = 'code' in error ? systemCodes[String(error.code)] : undefined
   if (system !== undefined) return system
-  // A cluster that cannot be reached tells why only here.
+  // A cluster that cannot be reached tells why only here, where it does.
   const inner = 'lastNodeError' in error ? classifyRedisError(error.lastNodeError) : undefined
-  return inner ?? clientErrors.find(([pattern]) => pattern.test(error.message))?.[1] ?? ofMany(error)
+  if (inner !== undefined && inner.outcome !== 'unknown') return inner
+  return clientErrors.find(([pattern]) => pattern.test(error.message))?.[1] ?? ofMany(error)
 }
 
 /** Node tries each address of a host; where all fail, the first says why. */
