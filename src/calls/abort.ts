@@ -1,4 +1,4 @@
-/** Why a call under way must end: the caller's signal, its deadline, or the port being closed. */
+/** Why a call under way must end: the caller's signal, its deadline, or what it belongs to having ended. */
 import { PortError } from '../errors.ts'
 import type { Clock } from './clock.ts'
 
@@ -7,37 +7,52 @@ export interface CallAbort {
   readonly signal: AbortSignal
   /** Rejects when the signal is aborted. Never resolves. */
   readonly aborted: Promise<never>
+  /** Aborts it for a reason of one's own, also after `release`. */
+  abort(reason: PortError): void
   release(): void
 }
 
+/** What can end a call. */
+export interface AbortSources {
+  readonly clock: Clock
+  /** No deadline where it is absent. */
+  readonly timeoutMs?: number | undefined
+  readonly caller: AbortSignal | undefined
+  /** What the call belongs to: its port, the call that lent it. Their reasons are `PortError`s. */
+  readonly owners: readonly AbortSignal[]
+}
+
 /**
- * Joins the caller's signal, a deadline and the port's closing into one signal whose reason is a `PortError`.
- * Written out rather than with `AbortSignal.any`, so that the listener is off the caller's signal at once.
+ * Joins all that can end a call into one signal whose reason is a `PortError`. Written out rather than with
+ * `AbortSignal.any`, so that the listeners are off the caller's signal at once.
  */
-export function callAbort(
-  clock: Clock,
-  timeoutMs: number,
-  caller: AbortSignal | undefined,
-  closing: AbortSignal,
-): CallAbort {
+export function callAbort({ clock, timeoutMs, caller, owners }: AbortSources): CallAbort {
   const controller = new AbortController()
-  const onCaller = (): void => controller.abort(cancelled())
-  const onClosing = (): void => controller.abort(closing.reason)
-  const stopTimer = clock.timer(timeoutMs, () => controller.abort(timedOut(timeoutMs)))
-  caller?.addEventListener('abort', onCaller, { once: true })
-  closing.addEventListener('abort', onClosing, { once: true })
+  const { signal } = controller
+  const listening: (() => void)[] = []
+  const listen = (source: AbortSignal, reason: () => PortError): void => {
+    const end = (): void => controller.abort(reason())
+    if (source.aborted) end()
+    source.addEventListener('abort', end, { once: true })
+    listening.push(() => source.removeEventListener('abort', end))
+  }
+  if (caller !== undefined) listen(caller, cancelled)
+  for (const owner of owners) listen(owner, () => owner.reason)
+  const stopTimer =
+    timeoutMs === undefined ? () => {} : clock.timer(timeoutMs, () => controller.abort(timedOut(timeoutMs)))
   const aborted = new Promise<never>((_, reject) => {
-    controller.signal.addEventListener('abort', () => reject(controller.signal.reason), { once: true })
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
   // Raced by the call; where the call ends first, no one listens and that is no error.
   aborted.catch(() => {})
   return {
-    signal: controller.signal,
+    signal,
     aborted,
+    abort: (reason) => controller.abort(reason),
     release() {
       stopTimer()
-      caller?.removeEventListener('abort', onCaller)
-      closing.removeEventListener('abort', onClosing)
+      for (const stop of listening.splice(0)) stop()
     },
   }
 }
@@ -46,8 +61,13 @@ export function cancelled(outcome?: 'not-applied'): PortError {
   return new PortError({ code: 'cancelled', message: 'the caller aborted the signal', outcome })
 }
 
-export function closedError(): PortError {
-  return new PortError({ code: 'closed', message: 'it was closed; attach again to go on using it' })
+/** @param outcome `unknown` for what was under way when it was closed */
+export function closedError(outcome: 'not-applied' | 'unknown' = 'not-applied'): PortError {
+  return new PortError({
+    code: 'closed',
+    message: 'it was closed; attach again to go on using it',
+    outcome,
+  })
 }
 
 function timedOut(timeoutMs: number): PortError {

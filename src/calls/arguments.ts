@@ -2,6 +2,7 @@
  * Checks of arguments that several ports share. Each throws `invalid-argument`, names the argument, says what
  * was wrong and what is expected, and never repeats a value that could be a secret.
  */
+import { types } from 'node:util'
 import { invalidArgument } from '../errors.ts'
 
 const encoder = new TextEncoder()
@@ -51,16 +52,31 @@ export function checkBytes(name: string, value: unknown): asserts value is Uint8
   }
 }
 
-/** A plain object of options or fields whose every key is in `known`. */
+/**
+ * A plain object of options or fields whose every key is in `known`. Instances of classes are refused: their
+ * fields may be inherited, and a signal given in place of `{ signal }` would pass for an object with none.
+ */
 export function checkFields(name: string, value: unknown, known: readonly string[]): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalidArgument(`${name} must be an object; got ${typeName(value)}`)
+  if (!isPlain(value)) throw invalidArgument(`${name} must be a plain object; got ${typeName(value)}`)
+  for (const key of Reflect.ownKeys(value)) {
+    if (typeof key === 'string' && known.includes(key)) continue
+    const shown = typeof key === 'string' ? JSON.stringify(key.slice(0, longestShownKey)) : 'symbol'
+    throw invalidArgument(
+      `${name} has no ${shown}; it knows ${known.map((k) => `"${k}"`).join(', ') || 'none'}`,
+    )
   }
-  for (const key of Object.keys(value)) {
-    if (!known.includes(key)) {
-      throw invalidArgument(`${name} has no "${key}"; it knows ${known.map((k) => `"${k}"`).join(', ')}`)
-    }
-  }
+}
+
+const longestShownKey = 60
+
+/** An object literal, of this realm or of another (a test runner's, a `vm` context's). */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return (
+    prototype === null ||
+    (Object.hasOwn(prototype as object, 'isPrototypeOf') && Object.getPrototypeOf(prototype) === null)
+  )
 }
 
 /** A valid `Date`. */
@@ -79,6 +95,19 @@ export function compareUtf8(a: string, b: string): number {
 export function typeName(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object') return value.constructor?.name ?? 'an object'
+  if (typeof value === 'object') return classNameOf(value) ?? 'an object'
   return typeof value
+}
+
+/** Read without running code of the value's own: `constructor` may be an accessor, or hold anything. */
+function classNameOf(value: object): string | undefined {
+  if (types.isProxy(value)) return undefined
+  for (let at: object | null = value; at !== null; at = Object.getPrototypeOf(at)) {
+    if (types.isProxy(at)) return undefined
+    const made: unknown = Object.getOwnPropertyDescriptor(at, 'constructor')?.value
+    if (at === value || typeof made !== 'function') continue
+    const name: unknown = Object.getOwnPropertyDescriptor(made, 'name')?.value
+    return typeof name === 'string' && name !== '' ? name : undefined
+  }
+  return undefined
 }

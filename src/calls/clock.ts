@@ -77,7 +77,7 @@ export class VirtualClock implements Clock {
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return sleepOn((done) => {
-      const waiter = { due: this.#now + Math.max(0, ms), callback: done }
+      const waiter = { due: this.#dueIn(ms), callback: done }
       this.#sleepers.push(waiter)
       this.#jumpSoon()
       return () => {
@@ -87,11 +87,16 @@ export class VirtualClock implements Clock {
   }
 
   timer(ms: number, callback: () => void): () => void {
-    const waiter = { due: this.#now + Math.max(0, ms), callback }
+    const waiter = { due: this.#dueIn(ms), callback }
     this.#waiters.push(waiter)
     return () => {
       this.#waiters = this.#waiters.filter((other) => other !== waiter)
     }
+  }
+
+  #dueIn(ms: number): number {
+    // As the machine's timers do: what is no time is no wait.
+    return this.#now + Math.max(0, ms || 0)
   }
 
   /** Moves time forward by `ms`, firing what is due on the way, in order. */
@@ -103,17 +108,21 @@ export class VirtualClock implements Clock {
   }
 
   #moveTo(target: number): void {
-    for (;;) {
-      const next = [...this.#waiters, ...this.#sleepers]
-        .filter((waiter) => waiter.due <= target)
-        .sort((a, b) => a.due - b.due)[0]
-      if (next === undefined) break
-      this.#now = Math.max(this.#now, next.due)
-      this.#waiters = this.#waiters.filter((waiter) => waiter !== next)
-      this.#sleepers = this.#sleepers.filter((waiter) => waiter !== next)
-      next.callback()
-    }
-    this.#now = target
+    while (this.#fireNext(target)) {}
+    // A callback may have moved the clock further; it never goes back.
+    this.#now = Math.max(this.#now, target)
+  }
+
+  /** Moves to the earliest of what is due by `target` and fires it; false where there is none. */
+  #fireNext(target: number): boolean {
+    const due = [...this.#waiters, ...this.#sleepers].filter((waiter) => waiter.due <= target)
+    const [next] = due.sort((a, b) => a.due - b.due)
+    if (next === undefined) return false
+    this.#now = Math.max(this.#now, next.due)
+    this.#waiters = this.#waiters.filter((waiter) => waiter !== next)
+    this.#sleepers = this.#sleepers.filter((waiter) => waiter !== next)
+    next.callback()
+    return true
   }
 
   #jumpSoon(): void {
@@ -121,9 +130,9 @@ export class VirtualClock implements Clock {
     this.#jumping = true
     setImmediate(() => {
       this.#jumping = false
+      // One at a time: what fires may end the very sleep that time was to move for.
       const earliest = Math.min(...this.#sleepers.map((sleeper) => sleeper.due))
-      if (!Number.isFinite(earliest)) return
-      this.#moveTo(Math.max(this.#now, earliest))
+      if (Number.isFinite(earliest)) this.#fireNext(Math.max(this.#now, earliest))
       if (this.#sleepers.length > 0) this.#jumpSoon()
     })
   }

@@ -1,5 +1,6 @@
 /** When a failed call is tried again without asking the caller, and how long that waits. */
 import type { PortError } from '../errors.ts'
+import { checkInteger } from './arguments.ts'
 
 export interface RetryPolicy {
   /** How often a call is tried in all; 1 never retries. @default 3 */
@@ -12,6 +13,13 @@ export interface RetryPolicy {
 
 export const defaultRetry: RetryPolicy = { attempts: 3, baseDelayMs: 50, maxDelayMs: 2_000 }
 export const noRetry: RetryPolicy = { attempts: 1, baseDelayMs: 0, maxDelayMs: 0 }
+
+/** @throws PortError `invalid-argument` for a policy that cannot be followed, such as one without end */
+export function checkRetry({ attempts, baseDelayMs, maxDelayMs }: RetryPolicy): void {
+  checkInteger('retry.attempts', attempts, { min: 1, max: 100 })
+  checkInteger('retry.baseDelayMs', baseDelayMs, { min: 0 })
+  checkInteger('retry.maxDelayMs', maxDelayMs, { min: 0 })
+}
 
 /**
  * The wait before the next attempt, or `undefined` where there is none. A `conflict` is the caller's to solve

@@ -5,7 +5,7 @@ import { closedError } from './abort.ts'
 /** The guard's part in a scope. */
 export interface ScopeOwner {
   nested<T extends object>(port: Port<T>, calls: T, ended: AbortSignal): T
-  stream<Item>(source: AsyncIterable<Item>): AsyncIterable<Item>
+  stream<Item>(source: AsyncIterable<Item>, ended: AbortSignal): AsyncIterable<Item>
 }
 
 export class Scope implements CallScope {
@@ -22,7 +22,7 @@ export class Scope implements CallScope {
   }
 
   stream<Item>(source: AsyncIterable<Item>): AsyncIterable<Item> {
-    return this.#owner.stream(source)
+    return this.#owner.stream(source, this.#ended.signal)
   }
 
   callback<Args extends readonly unknown[], Result>(
@@ -43,8 +43,8 @@ export class Scope implements CallScope {
     return this.#thrown.has(error)
   }
 
-  /** Inner ports answer `closed` from here on. */
+  /** Inner ports answer `closed` from here on, and what is still under way on them ends with it. */
   end(): void {
-    this.#ended.abort(closedError())
+    this.#ended.abort(closedError('unknown'))
   }
 }
