@@ -1,0 +1,110 @@
+/** COPY … FROM STDIN in text format. https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-FILE-FORMATS */
+import type { CopyStreamQuery } from 'pg-copy-streams'
+import { PortError } from '../../src/errors.ts'
+import { quoteIdentifier, type SqlValue } from '../../src/ports/sql.ts'
+import type { SqlCopyTarget } from '../../src/ports/sql-database.ts'
+import { notSent, type Session, untilAborted } from './session.ts'
+import { encodeText } from './values.ts'
+
+type Rows = AsyncIterable<readonly SqlValue[]> | Iterable<readonly SqlValue[]>
+
+// Large enough that the protocol's own cost does not count, small enough to hold in memory many times.
+const chunkLength = 64 * 1024
+// How long the server may take to confirm that a COPY was given up.
+const giveUpMs = 5_000
+
+/** What the source of the rows threw, told apart from what the database did. */
+export class SourceFailure {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+/**
+ * Loads `rows` by one COPY; answers how many they were.
+ * @throws SourceFailure where the rows' own iterable failed
+ */
+export async function copyRows(
+  session: Session,
+  { table, columns }: SqlCopyTarget,
+  rows: Rows,
+  signal: AbortSignal,
+): Promise<number> {
+  const names = columns.map((column) => quoteIdentifier([column])).join(', ')
+  const text = `COPY ${quoteIdentifier(table.split('.'))} (${names}) FROM STDIN`
+  const { from } = await loadCopyStreams()
+  return session.use((client, stop) => load(client.query(from(text)), rows, stop), signal)
+}
+
+/** Feeds the COPY. Written out rather than with `pipeline`, which would wait for a source that hangs. */
+async function load(copy: CopyStreamQuery, rows: Rows, stop: AbortSignal): Promise<number> {
+  const closed = new Promise<void>((resolve) => copy.once('close', resolve))
+  const failed = new Promise<never>((_, reject) => copy.once('error', reject))
+  failed.catch(ignored)
+  const chunks = chunksOf(rows)
+  try {
+    for (;;) {
+      const { done, value } = await untilAborted(Promise.race([chunks.next(), failed]), stop)
+      if (done) break
+      if (copy.write(value)) continue
+      const drained = new Promise<void>((resolve) => copy.once('drain', resolve))
+      await untilAborted(Promise.race([drained, failed]), stop)
+    }
+  } catch (error) {
+    // Without CopyDone the server keeps nothing; this tells it so, and its answer frees the connection.
+    copy.on('error', ignored)
+    copy.destroy()
+    await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(ignored)
+    throw stop.aborted && error === stop.reason ? notSent(error) : error
+  } finally {
+    // Not awaited: a source that hangs would hang here as well.
+    chunks.return(undefined).catch(ignored)
+  }
+  const finished = new Promise<void>((resolve) => copy.once('finish', resolve))
+  copy.end()
+  await Promise.race([finished, failed])
+  return copy.rowCount
+}
+
+async function* chunksOf(rows: Rows): AsyncGenerator<Buffer, void> {
+  let chunk = ''
+  try {
+    for await (const row of rows) {
+      chunk += copyLine(row)
+      if (chunk.length < chunkLength) continue
+      yield Buffer.from(chunk)
+      chunk = ''
+    }
+  } catch (error) {
+    throw new SourceFailure(error)
+  }
+  if (chunk !== '') yield Buffer.from(chunk)
+}
+
+const ignored = (): void => {}
+
+/** One row in COPY's text format. */
+export function copyLine(row: readonly SqlValue[]): string {
+  return `${row.map(copyField).join('\t')}\n`
+}
+
+const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
+
+function copyField(value: SqlValue): string {
+  const text = encodeText(value)
+  return text === null ? '\\N' : text.replace(/[\\\t\n\r]/g, (character) => escapes[character] ?? character)
+}
+
+async function loadCopyStreams(): Promise<typeof import('pg-copy-streams')> {
+  try {
+    return await import('pg-copy-streams')
+  } catch (cause) {
+    throw new PortError({
+      code: 'unsupported',
+      message: 'copyIn needs the package pg-copy-streams; install it beside pg',
+      cause,
+    })
+  }
+}
