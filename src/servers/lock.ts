@@ -22,46 +22,42 @@ export interface LockOptions {
   readonly onWait?: ((holder: ProcessId) => void) | undefined
 }
 
-// Paths held by this very process: its own live process id in a file says nothing about a forgotten lock.
-const held = new Set<string>()
-
 /** Takes the lock at `path`; answers its holder where that outlasts the wait. */
 export async function takeLock(path: string, options: LockOptions): Promise<Lock | Holder> {
   const end = Date.now() + options.waitMs
-  for (let first = true; ; first = false) {
+  let waited = false
+  for (;;) {
     options.signal?.throwIfAborted()
-    const holder = tryLock(path)
-    if (holder === undefined) return { release: releaseOnce(path) }
-    if (Date.now() >= end) return { holder }
-    if (first) options.onWait?.(holder)
+    const found = tryLock(path)
+    if (found === 'taken') return { release: releaseOnce(path) }
+    if (found === 'stale') continue
+    if (Date.now() >= end) return { holder: found }
+    if (!waited) options.onWait?.(found)
+    waited = true
     await systemClock.sleep(50, options.signal)
   }
 }
 
-/** `undefined` where it was taken. */
-function tryLock(path: string): ProcessId | undefined {
+/** The process in the way; `taken` where it was taken; `stale` where a dead process's lock was cleared away. */
+function tryLock(path: string): ProcessId | 'taken' | 'stale' {
   const me = identifyProcess(process.pid)
   if (me === undefined) throw new Error('this process is not to be found among the running ones')
-  if (create(path, me)) {
-    held.add(path)
-    return undefined
-  }
+  if (create(path, me)) return 'taken'
   const holder = readHolder(path)
-  const live = holder !== undefined && isRunning(holder) && (holder.pid !== process.pid || held.has(path))
-  if (live) return holder
+  if (holder !== undefined && isRunning(holder)) return holder
   // Only one of those who find a stale lock may take it away: the slower would take away the faster one's new lock.
   const takeover = `${path}.takeover`
-  if (create(takeover, me)) {
-    try {
-      const now = readHolder(path)
-      if (now === undefined || now.startedAt === holder?.startedAt) rmSync(path, { force: true })
-    } finally {
-      rmSync(takeover, { force: true })
-    }
-  } else {
+  if (!create(takeover, me)) {
     removeOlderThan(takeover, 5_000)
+    return me
   }
-  return holder ?? me
+  try {
+    const now = readHolder(path)
+    if (now === undefined || !isRunning(now)) rmSync(path, { force: true })
+  } finally {
+    rmSync(takeover, { force: true })
+  }
+  return 'stale'
 }
 
 /** Made whole elsewhere and linked into place, so that no one reads half of it. */
@@ -99,7 +95,6 @@ function releaseOnce(path: string): () => void {
   return () => {
     if (released) return
     released = true
-    held.delete(path)
     rmSync(path, { force: true })
   }
 }

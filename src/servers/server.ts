@@ -1,7 +1,7 @@
 /** Starts, watches, stops and restarts a real server; the same for every engine. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import type { DatastoreServer, RunningServer, ServerIdentity, StartOptions } from '../adapter.ts'
 import { checkFields, checkInteger, checkText } from '../calls/arguments.ts'
 import { systemClock } from '../calls/clock.ts'
@@ -163,7 +163,8 @@ class Server implements RunningServer {
         if (!(await waitUntilGone(running.id, stopTimeoutMs))) await killTree(running.id)
         await running.gone
       }
-      this.#place.folder.lastRun = { port: this.#port }
+      // The folder may be gone: whoever made it for one test may remove it before the server in it has stopped.
+      if (existsSync(this.#place.folder.path)) this.#place.folder.lastRun = { port: this.#port }
       this.#lock?.release()
       this.#lock = undefined
     })

@@ -1,0 +1,94 @@
+/** Finds and loads the app's declaration of its services. */
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import type { AnyService, Services } from '../services/declare.ts'
+import { urlFlag } from '../services/declare.ts'
+import { UsageError } from './command.ts'
+
+const usualPlaces = ['services.ts', 'services.js', 'src/services.ts', 'src/services.js']
+
+/** The `--services FILE` option of every command. */
+export const servicesOption = { services: { type: 'string' } } as const
+
+/**
+ * Loads the declaration from `file`, from where the app's `package.json` says
+ * (`"portside": { "services": "./services.ts" }`), or from one of the usual places.
+ * @throws UsageError where there is none, or the module exports none
+ */
+export async function loadServices(file: string | undefined): Promise<Services> {
+  const path = resolve(file ?? named() ?? usual())
+  if (!existsSync(path))
+    throw new UsageError(`there is no ${path}; --services names the module that exports "services"`)
+  const module = await load(path)
+  const services = module.services
+  if (!isServices(services)) {
+    throw new UsageError(
+      `${path} exports no "services"; write: export const services = defineServices({ … })`,
+    )
+  }
+  return services
+}
+
+/** Parses a command's arguments: its own options, and one URL flag a service. */
+export function parseCommandLine<const O extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: O,
+): ReturnType<typeof parseArgs<{ args: string[]; options: O; strict: true; allowPositionals: false }>> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** Loads the declaration that the arguments name, and checks that they hold nothing but it and URL flags. */
+export async function servicesFromArguments(args: readonly string[]): Promise<Services> {
+  const { values } = parseArgs({ args: [...args], options: servicesOption, strict: false })
+  const services = await loadServices(typeof values.services === 'string' ? values.services : undefined)
+  const flags = Object.keys(services).map((name) => [urlFlag(name).slice(2), { type: 'string' }] as const)
+  parseCommandLine(args, { ...servicesOption, ...Object.fromEntries(flags) })
+  return services
+}
+
+function named(): string | undefined {
+  if (!existsSync('package.json')) return undefined
+  try {
+    const { portside } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      portside?: { services?: unknown }
+    }
+    return typeof portside?.services === 'string' ? portside.services : undefined
+  } catch (error) {
+    throw new UsageError(`package.json cannot be read: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+function usual(): string {
+  const found = usualPlaces.find((place) => existsSync(place))
+  if (found !== undefined) return found
+  throw new UsageError(
+    `there is no declaration of services here (looked for ${usualPlaces.join(', ')}); name it with --services FILE, or in package.json: "portside": { "services": FILE }`,
+  )
+}
+
+async function load(path: string): Promise<{ readonly services?: unknown }> {
+  try {
+    return (await import(pathToFileURL(path).href)) as { services?: unknown }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_UNKNOWN_FILE_EXTENSION') {
+      throw new UsageError(
+        `Node ${process.version} does not run TypeScript; ${path} needs Node 22.18 or newer`,
+      )
+    }
+    throw error
+  }
+}
+
+/** By its shape: the app's copy of this package need not be the one that runs here. */
+function isServices(value: unknown): value is Services {
+  if (typeof value !== 'object' || value === null) return false
+  return Object.values(value).every((service: Partial<AnyService> | null | undefined) => {
+    return service?.boundary === 'bounded' || service?.boundary === 'unbounded'
+  })
+}

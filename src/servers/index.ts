@@ -1,0 +1,13 @@
+/** Real datastores for development and test, without Docker; and what it takes to teach it another engine. */
+export type { DatastoreServer, RunningServer, StartOptions } from '../adapter.ts'
+export { cached, cacheFolder } from './cache.ts'
+export type { ServerCommand, ServerEngine, ServerPlace } from './engine.ts'
+export type { ServerFolder } from './folder.ts'
+export { datastoreServer } from './server.ts'
+export {
+  type ServersOf,
+  type StartedServices,
+  type StartServicesOptions,
+  startServices,
+} from './services.ts'
+export { onPath, type Programs, type ServerSource, type SourceContext, wrongVersion } from './source.ts'
