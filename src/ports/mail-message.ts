@@ -175,6 +175,7 @@ function checkHeaders(value: unknown): void {
     if (seen.has(name.toLowerCase())) throw invalidArgument(`the header "${name}" stands there twice`)
     seen.add(name.toLowerCase())
     checkLine(`the header "${name}"`, text)
+    if (text.trim() === '') throw invalidArgument(`the header "${name}" is empty; leave it out`)
   }
 }
 

@@ -21,7 +21,10 @@ export interface MailAttachment {
   readonly contentId?: string
 }
 
-/** A mail. Text may come out with other line ends than it went in: the protocol has only CRLF. */
+/**
+ * A mail. Text may come out with other line ends than it went in: the protocol has only CRLF. White space at the ends of
+ * a subject, a name or a header may be lost on the way.
+ */
 export interface MailMessage {
   readonly from: MailAddress
   /** `to`, `cc` and `bcc` name 1 to 1 000 recipients in all; one that stands there twice gets the mail once. */
@@ -37,7 +40,7 @@ export interface MailMessage {
   readonly html?: string
   /** At most 100. */
   readonly attachments?: readonly MailAttachment[]
-  /** Further headers, one line of at most 900 bytes each; none of those that the other fields make. */
+  /** Further headers, one line of 1 to 900 bytes each; none of those that the other fields make. */
   readonly headers?: Readonly<Record<string, string>>
   /** `<unique@domain>`; give the same one when repeating a send, so that receivers can drop the second. @default made */
   readonly messageId?: string

@@ -1,0 +1,170 @@
+/**
+ * A social network that no one reads: it keeps posts, refuses duplicates, counts its rate limits on the fake's clock and
+ * gives ids as X does. `emulators/x.ts` puts X's HTTP API in front of it.
+ */
+import { checkFields, checkInteger } from '../src/calls/arguments.ts'
+import { PortError } from '../src/errors.ts'
+import type { CallOptions } from '../src/port.ts'
+import { type PublishedPost, type SocialPost, SocialPublisher } from '../src/ports/social-publisher.ts'
+import type { FakeContext, FakeFactory } from '../src/services/declare.ts'
+import { Fake } from './fake.ts'
+
+export interface FakeSocialPublisherOptions {
+  /**
+   * How long the same text is a duplicate, also after its post was deleted, in milliseconds. X does not say how
+   * long; a day is a guess that is long enough for any retry. @default 86 400 000
+   */
+  readonly duplicateWindowMs?: number
+  /** Posts a window, as X documents for one user. @default 100 */
+  readonly publishLimit?: number
+  /** Deletions a window, as X documents for one user. @default 50 */
+  readonly deleteLimit?: number
+  /** The length of a rate-limit window, which begins with its first call, in milliseconds. @default 900 000 */
+  readonly limitWindowMs?: number
+}
+
+/** A post as it is kept. */
+export interface StoredPost extends PublishedPost {
+  readonly inReplyTo: string | undefined
+  readonly at: Date
+}
+
+/** Where one operation's rate limit stands. */
+export interface RateLimit {
+  readonly limit: number
+  readonly remaining: number
+  readonly resetAt: Date
+}
+
+type Limited = 'publish' | 'delete'
+
+// Milliseconds between the Unix epoch and that of X's ids (2010-11-04T01:42:54.657Z).
+const idEpochMs = 1_288_834_974_657n
+const defaults = { duplicateWindowMs: 86_400_000, publishLimit: 100, deleteLimit: 50, limitWindowMs: 900_000 }
+
+export class FakeSocialPublisher extends Fake<SocialPublisher> implements SocialPublisher {
+  readonly #options: Required<FakeSocialPublisherOptions>
+  #posts = new Map<string, StoredPost>()
+  /** When each text was last published. Outlives the post. */
+  #published = new Map<string, number>()
+  #windows = new Map<Limited, { readonly resetAtMs: number; used: number }>()
+  #lastId = 0n
+
+  /** @throws PortError `invalid-argument` for an unknown option, or one that is no whole number from 0 (limits from 1) */
+  constructor(context: FakeContext = {}, options: FakeSocialPublisherOptions = {}) {
+    super(SocialPublisher, context)
+    checkFields('options', options, Object.keys(defaults))
+    this.#options = { ...defaults, ...options }
+    checkInteger('duplicateWindowMs', this.#options.duplicateWindowMs, { min: 0 })
+    checkInteger('publishLimit', this.#options.publishLimit, { min: 1 })
+    checkInteger('deleteLimit', this.#options.deleteLimit, { min: 1 })
+    checkInteger('limitWindowMs', this.#options.limitWindowMs, { min: 1 })
+  }
+
+  /** Every post that stands, oldest first, as copies. */
+  get posts(): readonly StoredPost[] {
+    return [...this.#posts.values()].map((post) => ({ ...post, at: new Date(post.at) }))
+  }
+
+  /** Where the rate limit of `operation` stands now. */
+  rateLimit(operation: Limited): RateLimit {
+    const { resetAtMs, used } = this.#window(operation)
+    const limit = this.#options[`${operation}Limit`]
+    return { limit, remaining: Math.max(0, limit - used), resetAt: new Date(resetAtMs) }
+  }
+
+  /** Puts posts there as if published before: no fault or limit hits them and the journal does not show them. */
+  seed(...posts: readonly SocialPost[]): readonly PublishedPost[] {
+    return posts.map((post) => {
+      SocialPublisher.operations.publish.check?.(post, {})
+      return this.#add(post)
+    })
+  }
+
+  async publish(post: SocialPost, _options?: CallOptions): Promise<PublishedPost> {
+    this.#use('publish')
+    if (post.inReplyTo !== undefined && !this.#posts.has(post.inReplyTo)) {
+      throw new PortError({
+        code: 'rejected',
+        reason: 'missing-post',
+        message: 'the post it answers is deleted or was never there',
+      })
+    }
+    const before = this.#published.get(duplicateKey(post))
+    if (before !== undefined && this.clock.now() - before < this.#options.duplicateWindowMs) {
+      throw new PortError({
+        code: 'rejected',
+        reason: 'duplicate',
+        message: 'the same text was published before',
+      })
+    }
+    const published = this.#add(post)
+    this.journal.effect(`published ${published.id}`)
+    return published
+  }
+
+  async get(id: string, _options?: CallOptions): Promise<PublishedPost | undefined> {
+    return this.#posts.get(id)
+  }
+
+  async delete(id: string, _options?: CallOptions): Promise<void> {
+    this.#use('delete')
+    if (this.#posts.delete(id)) this.journal.effect(`deleted ${id}`)
+  }
+
+  #add(post: SocialPost): PublishedPost {
+    const id = this.#newId()
+    const at = new Date(this.clock.now())
+    this.#posts.set(id, { id, text: post.text, inReplyTo: post.inReplyTo, at })
+    this.#published.set(duplicateKey(post), at.getTime())
+    return { id, text: post.text }
+  }
+
+  /** As X's: milliseconds, then a sequence; never one that was given before, whatever the clock does. */
+  #newId(): string {
+    const time = BigInt(Math.floor(this.clock.now())) - idEpochMs
+    const next = (time > 0n ? time : 1n) << 22n
+    this.#lastId = next > this.#lastId ? next : this.#lastId + 1n
+    return String(this.#lastId)
+  }
+
+  #use(operation: Limited): void {
+    const window = this.#window(operation)
+    if (window.used >= this.#options[`${operation}Limit`]) {
+      throw new PortError({
+        code: 'rate-limited',
+        message: 'too many calls in this window',
+        retryAfterMs: window.resetAtMs - this.clock.now(),
+      })
+    }
+    window.used += 1
+  }
+
+  #window(operation: Limited): { readonly resetAtMs: number; used: number } {
+    const now = this.clock.now()
+    const current = this.#windows.get(operation)
+    if (current !== undefined && now < current.resetAtMs) return current
+    // Whole seconds, as the header that tells them.
+    const resetAtMs = Math.ceil((now + this.#options.limitWindowMs) / 1_000) * 1_000
+    const window = { resetAtMs, used: 0 }
+    this.#windows.set(operation, window)
+    return window
+  }
+
+  protected clear(): void {
+    this.#posts.clear()
+    this.#published.clear()
+    this.#windows.clear()
+  }
+}
+
+/** What `attach` makes it with. */
+export const fake: FakeFactory<SocialPublisher, FakeSocialPublisher> = {
+  port: SocialPublisher,
+  create: (context) => new FakeSocialPublisher(context),
+}
+
+/** What makes two posts the same: the text in one normal form, and the post that is answered. */
+function duplicateKey({ text, inReplyTo = '' }: SocialPost): string {
+  return `${inReplyTo} ${text.normalize('NFC').trim()}`
+}
