@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { checkInvariants, type Facts } from './invariants.ts'
 
-const order = { id: 'o1', buyer: 'ada@example.org', key: 'k1' }
+const order = { id: 'o1', buyer: 'ada@example.org', key: 'k1', totalCents: 100 }
 const acknowledged = { orderId: 'o1', eventId: 'e1', buyer: order.buyer, key: 'k1', seats: ['A-1', 'A-2'] }
 const seats = [
   { eventId: 'e1', label: 'A-1', orderId: 'o1' },
@@ -11,8 +11,8 @@ const good: Facts = {
   // Told twice: the buyer repeated the request.
   acknowledged: [acknowledged, acknowledged],
   events: [
-    { id: 'e1', seatsTotal: 2, seatsLeft: 0 },
-    { id: 'e2', seatsTotal: 5, seatsLeft: 5 },
+    { id: 'e1', name: 'e1', seatsTotal: 2, seatsLeft: 0 },
+    { id: 'e2', name: 'e2', seatsTotal: 5, seatsLeft: 5 },
   ],
   orders: [order],
   seats,
@@ -34,11 +34,19 @@ test('all hold for a run as it should be', () => {
   expect(broken(good)).toEqual([])
 })
 
-const otherOrder = { id: 'o2', buyer: order.buyer, key: 'k2' }
+const otherOrder = { id: 'o2', buyer: order.buyer, key: 'k2', totalCents: 0 }
 
 test.each<[string, Partial<Facts>, RegExp]>([
-  ['more seats than there are', { events: [{ id: 'e1', seatsTotal: 1, seatsLeft: 0 }] }, /oversold/],
-  ['a counter that does not fit', { events: [{ id: 'e1', seatsTotal: 9, seatsLeft: 0 }] }, /oversold/],
+  [
+    'more seats than there are',
+    { events: [{ id: 'e1', name: 'e1', seatsTotal: 1, seatsLeft: 0 }] },
+    /oversold/,
+  ],
+  [
+    'a counter that does not fit',
+    { events: [{ id: 'e1', name: 'e1', seatsTotal: 9, seatsLeft: 0 }] },
+    /oversold/,
+  ],
   [
     'a seat promised to two',
     { acknowledged: [acknowledged, { ...acknowledged, orderId: 'o2', key: 'k2' }] },

@@ -5,8 +5,18 @@ import type { Acknowledged } from './buyer.ts'
 export interface Facts {
   /** Every "yes" that a buyer got, repeated ones too. */
   readonly acknowledged: readonly Acknowledged[]
-  readonly events: readonly { readonly id: string; readonly seatsTotal: number; readonly seatsLeft: number }[]
-  readonly orders: readonly { readonly id: string; readonly buyer: string; readonly key: string }[]
+  readonly events: readonly {
+    readonly id: string
+    readonly name: string
+    readonly seatsTotal: number
+    readonly seatsLeft: number
+  }[]
+  readonly orders: readonly {
+    readonly id: string
+    readonly buyer: string
+    readonly key: string
+    readonly totalCents: number
+  }[]
   /** The seats that are sold. */
   readonly seats: readonly { readonly eventId: string; readonly label: string; readonly orderId: string }[]
   /** The order's id of each receipt in the object storage. */

@@ -108,9 +108,8 @@ export class OutboxWorker {
         await this.#outbox.settle(entry, decision)
         return
       } catch (error) {
-        if (!PortError.is(error)) throw error
         if (this.#stopping.signal.aborted) giveUpAt = Math.min(giveUpAt, Date.now() + lastWordMs)
-        if (Date.now() >= giveUpAt) {
+        if (Date.now() >= giveUpAt || !PortError.is(error)) {
           this.#log.error('the end of an effect could not be noted', {
             ...entry,
             state: decision.state,

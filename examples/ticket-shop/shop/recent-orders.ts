@@ -8,25 +8,28 @@ import { type KeyValueStore, type TypedView, typedView } from 'portside'
 import { z } from 'zod'
 import type { Order } from './orders.ts'
 
+// JSON knows no dates.
+const time = z.iso.datetime().transform((text) => new Date(text))
+
 const Remembered = z.object({
   request: z.string(),
   order: z.object({
     id: z.string(),
     eventId: z.string(),
     eventName: z.string(),
-    startsAt: z.coerce.date(),
+    startsAt: time,
     buyer: z.string(),
-    seats: z.array(z.string()).readonly(),
+    seats: z.array(z.string()),
     totalCents: z.int(),
     currency: z.string(),
-    createdAt: z.coerce.date(),
+    createdAt: time,
   }),
 })
 
 const ttlMs = 24 * 60 * 60_000
 
 export class RecentOrders {
-  readonly #view: TypedView<z.infer<typeof Remembered>>
+  readonly #view: TypedView<z.input<typeof Remembered>, z.output<typeof Remembered>>
 
   constructor(store: KeyValueStore) {
     this.#view = typedView(store, Remembered, { prefix: 'order-key:' })
@@ -40,7 +43,14 @@ export class RecentOrders {
   }
 
   async remember(order: Order, idempotencyKey: string, request: object): Promise<void> {
-    await this.#view.set(nameOf(order.buyer, idempotencyKey), { request: hashOf(request), order }, { ttlMs })
+    const value = {
+      ...order,
+      startsAt: order.startsAt.toISOString(),
+      createdAt: order.createdAt.toISOString(),
+      seats: [...order.seats],
+    }
+    const name = nameOf(order.buyer, idempotencyKey)
+    await this.#view.set(name, { request: hashOf(request), order: value }, { ttlMs })
   }
 }
 
