@@ -2,23 +2,25 @@
  * Attaches an app to its services: read the configuration, open each, check the pins, hand out the ports; and
  * close them again, newest first.
  */
-import type { DatastoreDriver, Driver, ServerIdentity } from '../adapter.ts'
-import { type Clock, systemClock } from '../calls/clock.ts'
+import type { Adapter, DatastoreDriver, Driver, ServerIdentity } from '../adapter.ts'
+import { systemClock } from '../calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../calls/guard.ts'
 import { defaultRetry, type RetryPolicy } from '../calls/retry.ts'
 import { PortError } from '../errors.ts'
-import type { CallOptions, Port } from '../port.ts'
+import { type CallOptions, definePort, type Port } from '../port.ts'
 import { type Config, type ConfigSources, readConfig, type ServiceConfig } from './config.ts'
 import type {
   AnyService,
   BoundedService,
   FakeContext,
+  FakeFactory,
   FakeLike,
   Services,
   UnboundedService,
 } from './declare.ts'
 import { type Native, registerNative } from './native.ts'
 import { checkPin } from './pin.ts'
+import type { ServiceUrl } from './url.ts'
 
 export interface AttachOptions extends ConfigSources {
   /** How idempotent calls are repeated. @default 3 attempts, from 50 ms to 2 s apart */
@@ -135,7 +137,7 @@ async function open(
   const description = { service: name, port: service.port.name, boundary: service.boundary, pin: undefined }
   if (how.implementation === 'fake') {
     if (service.boundary === 'bounded') throw new PortError({ code: 'internal', message: 'no fake' })
-    const { fake: factory } = await service.fake()
+    const factory = await loadFake(name, service)
     const fake: FakeLike<object> = factory.create({
       service: name,
       retry,
@@ -151,17 +153,24 @@ async function open(
     }
   }
   const { adapter, url } = how
-  const clock: Clock = systemClock
-  const driver: Driver<object> = await adapter.open(url, { service: name, clock })
-  const guarded = guard(service.port as Port<object>, driver, {
-    service: name,
-    secrets: config.secrets,
-    retry,
-    observe,
-  })
+  const driver = await openDriver(name, service, adapter, url, config)
+  let server: ServerIdentity | undefined
+  let guarded: Guarded<object>
+  try {
+    guarded = guard(service.port as Port<object>, driver, {
+      service: name,
+      secrets: config.secrets,
+      retry,
+      observe,
+    })
+    if (service.boundary === 'bounded') server = await checkedIdentity(name, service, driver, guarded, config)
+  } catch (error) {
+    await driver.close().catch(() => {
+      // The first failure is the one to tell.
+    })
+    throw error
+  }
   registerNative(guarded.port, guarded.native)
-  const server =
-    service.boundary === 'bounded' ? await checkedIdentity(name, service, driver, guarded) : undefined
   return {
     name,
     guarded,
@@ -176,27 +185,100 @@ async function open(
   }
 }
 
+async function loadFake(
+  name: string,
+  { fake, port }: UnboundedService<object, FakeLike<object>>,
+): Promise<FakeFactory<object, FakeLike<object>>> {
+  const where = { service: name, port: port.name, operation: 'attach' }
+  const { fake: factory } = await fake().catch((cause: unknown) => {
+    throw new PortError({ code: 'internal', ...where, message: 'its fake could not be loaded', cause })
+  })
+  if (factory?.port?.name === port.name) return factory
+  throw new PortError({
+    code: 'invalid-argument',
+    ...where,
+    message: `its fake is ${factory?.port === undefined ? 'no fake at all' : `for the port "${factory.port.name}"`}; import one for "${port.name}"`,
+  })
+}
+
+// As long as the slowest server may take to accept its first connection.
+const attachTimeoutMs = 15_000
+
+/** Opening a driver, as a port: so that it has the deadline, the errors and the redaction of any other call. */
+interface Opening {
+  open(): Promise<Driver<object>>
+}
+
+const opening: Port<Opening> = definePort<Opening>({
+  name: 'attach',
+  operations: {
+    open: { kind: 'call', effect: 'read', idempotent: false, arity: 0, timeoutMs: attachTimeoutMs },
+  },
+})
+
+async function openDriver(
+  name: string,
+  { port }: AnyService,
+  adapter: Adapter<object>,
+  url: ServiceUrl,
+  { secrets }: Config,
+): Promise<Driver<object>> {
+  const opened = (async () => adapter.open(url, { service: name, clock: systemClock }))()
+  const calls: Opening = { open: () => opened }
+  const { port: guarded } = guard(
+    { ...opening, name: port.name },
+    { calls, ...noLifecycle },
+    { service: name, secrets },
+  )
+  try {
+    return await guarded.open()
+  } catch (error) {
+    // What comes after the deadline is wanted by nobody, and must not stay open.
+    opened.then((driver) => driver.close()).catch(() => {})
+    throw error
+  }
+}
+
+/** Asking a server what it is, likewise. */
+interface Identity {
+  identify(options?: CallOptions): Promise<ServerIdentity>
+}
+
+const identity: Port<Identity> = definePort<Identity>({
+  name: 'attach',
+  operations: {
+    identify: { kind: 'call', effect: 'read', idempotent: true, arity: 0, timeoutMs: attachTimeoutMs },
+  },
+})
+
+const noLifecycle = { ping: async () => {}, close: async () => {} }
+
 async function checkedIdentity(
   name: string,
   service: BoundedService<object>,
   driver: Driver<object>,
   guarded: Guarded<object>,
+  config: Config,
 ): Promise<ServerIdentity> {
-  try {
-    // The guard's own call brands what goes wrong; the identity itself is no operation of the port.
-    await guarded.ping({ timeoutMs: 15_000 })
-    const identity = await (driver as DatastoreDriver<object>).identify({
-      signal: AbortSignal.timeout(15_000),
-    })
-    checkPin(service.adapters[0].engine, service.version, identity)
-    return identity
-  } catch (error) {
-    await guarded.close().catch(() => {
-      // As above: the first failure is the one to tell.
-    })
-    if (!PortError.is(error) || error.service !== undefined) throw error
-    throw new PortError({ ...error, message: error.detail, service: name, operation: 'attach' })
+  const { identify } = driver as DatastoreDriver<object>
+  const asked: Driver<Identity> = {
+    ...noLifecycle,
+    calls: {
+      async identify(options) {
+        const found = await identify.call(driver, options as { signal: AbortSignal })
+        checkPin(service.adapters[0].engine, service.version, found)
+        return { engine: found.engine, version: found.version }
+      },
+    },
+    classify: (error, operation) => driver.classify?.(error, operation),
+    ...(driver.secrets === undefined ? {} : { secrets: driver.secrets }),
   }
+  await guarded.ping({ timeoutMs: attachTimeoutMs })
+  const { port } = guard({ ...identity, name: service.port.name }, asked, {
+    service: name,
+    secrets: config.secrets,
+  })
+  return port.identify()
 }
 
 function makeApp<M extends Services>(opened: readonly Opened[]): Attached<M> {
@@ -206,7 +288,7 @@ function makeApp<M extends Services>(opened: readonly Opened[]): Attached<M> {
     return closing
   }
   const controls: AttachedControls = {
-    describe: () => opened.map(({ description }) => ({ ...description })),
+    describe: () => opened.map(({ description }) => structuredClone(description)),
     health: (options) => healthOf(opened, options),
     close,
     [Symbol.asyncDispose]: close,
@@ -247,5 +329,8 @@ async function closeAll(opened: readonly Opened[]): Promise<void> {
     }
   }
   if (failures.length > 0)
-    throw new AggregateError(failures, `${failures.length} services did not close cleanly`)
+    throw new AggregateError(
+      failures,
+      `${failures.length === 1 ? 'one service' : `${failures.length} services`} did not close cleanly`,
+    )
 }

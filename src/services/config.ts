@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Adapter } from '../adapter.ts'
+import { Redactor } from '../calls/redact.ts'
 import { PortError } from '../errors.ts'
 import { type AnyService, type Services, urlFlag, urlVariable } from './declare.ts'
 import { ServiceUrl, schemeOfText } from './url.ts'
@@ -52,7 +53,7 @@ export function readConfig(services: Services, sources: ConfigSources = {}): Con
     if (config.implementation === 'real') secrets.push(...config.url.secrets)
   }
   if (problems.length > 0) throw configurationError(problems)
-  return { externals, services: configs, secrets }
+  return { externals: externals ?? 'real', services: configs, secrets }
 }
 
 function configurationError(problems: readonly string[]): PortError {
@@ -65,13 +66,16 @@ function configurationError(problems: readonly string[]): PortError {
   })
 }
 
-function readExternals(env: Readonly<Record<string, string | undefined>>, problems: string[]): Externals {
-  const value = env[externalsVariable]
+/** `undefined` where the variable holds neither, which is a problem of its own and no reason for others. */
+function readExternals(
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): Externals | undefined {
+  const value = env[externalsVariable]?.trim() ?? ''
   if (value === 'fake') return 'fake'
-  if (value !== undefined && value !== '' && value !== 'real') {
-    problems.push(`${externalsVariable} must be "real" (the default) or "fake"`)
-  }
-  return 'real'
+  if (value === 'real' || value === '') return 'real'
+  problems.push(`${externalsVariable} must be "real" (the default) or "fake"`)
+  return undefined
 }
 
 /** The URL's text; '' where none was given; `undefined` where a problem was reported. */
@@ -82,31 +86,41 @@ function readText(
   problems: string[],
 ): string | undefined {
   const flag = readFlag(urlFlag(name), args)
-  if (flag !== undefined) return flag.trim()
+  if (flag === '') problems.push(`${urlFlag(name)} was given without a URL`)
+  if (flag !== undefined) return flag === '' ? undefined : flag
   const variable = urlVariable(name)
   const direct = env[variable]?.trim() ?? ''
-  const file = env[`${variable}_FILE`] ?? ''
+  const file = env[`${variable}_FILE`]?.trim() ?? ''
   if (direct !== '' && file !== '') {
     problems.push(`${variable} and ${variable}_FILE are both set; keep one`)
     return undefined
   }
-  if (file === '') return direct
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error'
-    problems.push(`${variable}_FILE names a file that cannot be read (${reason}): ${file}`)
-    return undefined
-  }
+  return file === '' ? direct : readUrlFile(`${variable}_FILE`, file, problems)
 }
 
+/** The path is never told: a URL, with its password, ends up in the wrong variable easily. */
+function readUrlFile(variable: string, path: string, problems: string[]): string | undefined {
+  try {
+    const text = readFileSync(path, 'utf8').trim()
+    if (text !== '') return text
+    problems.push(`${variable} names a file that is empty; it must hold one URL`)
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+    problems.push(`${variable} names a file that cannot be read (${reason}); it must be the path of one`)
+  }
+  return undefined
+}
+
+/** The last one given; '' where it has no value; `undefined` where it was not given. */
 function readFlag(flag: string, args: readonly string[]): string | undefined {
   const end = args.indexOf('--')
   const own = end === -1 ? args : args.slice(0, end)
   const index = own.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`))
   const found = own[index]
   if (found === undefined) return undefined
-  return found === flag ? (own[index + 1] ?? '') : found.slice(flag.length + 1)
+  if (found !== flag) return found.slice(flag.length + 1).trim()
+  const value = own[index + 1]?.trim() ?? ''
+  return value.startsWith('--') ? '' : value
 }
 
 /** The policy table: bounded is always real; unbounded is what `PORTSIDE_EXTERNALS` says, and nothing else. */
@@ -114,16 +128,21 @@ function chooseImplementation(
   name: string,
   service: AnyService,
   text: string,
-  externals: Externals,
+  externals: Externals | undefined,
   problems: string[],
 ): ServiceConfig | undefined {
   const variable = urlVariable(name)
-  const scheme = text === '' ? undefined : (schemeOfText(text) ?? 'not a URL')
+  const scheme = text === '' ? undefined : (schemeOfText(text) ?? '')
+  // Which of the two was meant is not known, so nothing can be said of what stands for the other.
+  const undecided = externals === undefined && service.boundary === 'unbounded'
+  if (undecided && (scheme === undefined || scheme === 'fake')) return undefined
   if (service.boundary === 'unbounded' && externals === 'fake') {
     if (scheme === undefined || scheme === 'fake') return { implementation: 'fake' }
-    problems.push(
-      `${variable} is a real URL under ${externalsVariable}=fake; unset it, or set ${externalsVariable}=real`,
-    )
+    if (scheme === '') problems.push(notAUrl(name, service))
+    else
+      problems.push(
+        `${variable} is a real URL under ${externalsVariable}=fake; unset it, or set ${externalsVariable}=real`,
+      )
     return undefined
   }
   if (scheme === undefined) {
@@ -138,16 +157,30 @@ function chooseImplementation(
     )
     return undefined
   }
+  if (scheme === '') {
+    problems.push(notAUrl(name, service))
+    return undefined
+  }
   const adapter = service.adapters.find((candidate) => candidate.schemes.includes(scheme))
   if (adapter === undefined) {
     problems.push(`${variable} is of no known scheme; ${expected(name, service)}`)
     return undefined
   }
   const parsed = ServiceUrl.parse(text, adapter.parameters)
-  const found = 'url' in parsed ? (adapter.validate?.(parsed.url) ?? []) : parsed.problems
+  const found = 'url' in parsed ? problemsOf(parsed.url, adapter) : parsed.problems
   problems.push(...found.map((problem) => `${variable}: ${problem}; ${expected(name, service)}`))
   if (found.length > 0 || !('url' in parsed)) return undefined
   return { implementation: 'real', adapter: adapter as Adapter<object>, url: parsed.url }
+}
+
+/** What the adapter finds wrong, without what it may have repeated of a secret. */
+function problemsOf(url: ServiceUrl, adapter: Adapter<object>): readonly string[] {
+  const redactor = new Redactor(url.secrets)
+  return (adapter.validate?.(url) ?? []).map((problem) => redactor.text(problem))
+}
+
+function notAUrl(name: string, service: AnyService): string {
+  return `${urlVariable(name)} is not a URL (white space and odd characters are percent-encoded in one); ${expected(name, service)}`
 }
 
 function expected(name: string, service: AnyService): string {

@@ -145,13 +145,23 @@ function words(service: string): string[] {
 
 function checkAdapters(
   port: { readonly name: string },
-  adapters: readonly { readonly port: { readonly name: string }; readonly name: string }[],
+  adapters: readonly {
+    readonly port: { readonly name: string }
+    readonly name: string
+    readonly schemes: readonly string[]
+  }[],
 ): void {
-  for (const adapter of adapters) {
-    if (adapter.port.name !== port.name) {
-      throw invalidArgument(
-        `adapter "${adapter.name}" is for the port "${adapter.port.name}", not for "${port.name}"`,
-      )
+  const takenBy = new Map<string, string>([['fake', 'the fake']])
+  for (const { name, port: itsPort, schemes } of adapters) {
+    if (itsPort.name !== port.name) {
+      throw invalidArgument(`adapter "${name}" is for the port "${itsPort.name}", not for "${port.name}"`)
+    }
+    for (const scheme of schemes) {
+      const other = takenBy.get(scheme)
+      if (other !== undefined) {
+        throw invalidArgument(`the scheme "${scheme}" of adapter "${name}" is taken by ${other}`)
+      }
+      takenBy.set(scheme, `adapter "${name}"`)
     }
   }
 }

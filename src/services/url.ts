@@ -54,15 +54,20 @@ export class ServiceUrl {
     | { readonly problems: readonly string[] } {
     const url = parseUrl(text)
     if (url === undefined) return { problems: ['it is not a URL'] }
+    const misread = misreadCredentials(url)
+    if (misread !== undefined) return { problems: [misread] }
     const problems: string[] = []
     const values = new Map<string, string | number | boolean>()
     const secrets = url.password === '' ? [] : [url.password, decodeURIComponent(url.password)]
-    for (const [name, value] of url.searchParams) {
-      const parameter = parameters[name]
+    // Told by its place, not by its name: that may be the rest of a secret with an & in it.
+    for (const [position, [name, value]] of [...url.searchParams].map(
+      (each, at) => [at + 1, each] as const,
+    )) {
+      const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined
       if (parameter === undefined) {
         const known = Object.keys(parameters)
         problems.push(
-          `it has the unknown parameter "${name.slice(0, 40)}"; ${known.length === 0 ? 'it takes none' : `known are ${known.join(', ')}`}`,
+          `its parameter no. ${position} is unknown; ${known.length === 0 ? 'it takes none' : `known are ${known.join(', ')}`}`,
         )
       } else if (values.has(name)) {
         problems.push(`its parameter "${name}" stands there twice`)
@@ -116,6 +121,20 @@ export class ServiceUrl {
   }
 }
 
+/**
+ * What is wrong where a password with `#`, `/` or `?` in it was not percent-encoded, so that what should be a
+ * secret was read as another part, which is shown.
+ */
+function misreadCredentials(url: URL): string | undefined {
+  const hint = 'percent-encode #, / and ? in the user and the password'
+  if (url.hash !== '') return `it has a fragment (#), which means nothing here; ${hint}`
+  const anonymous = url.username === '' && url.password === ''
+  if (anonymous && url.port !== '' && url.pathname.includes('@')) {
+    return `it has an "@" after the port; ${hint}`
+  }
+  return undefined
+}
+
 /** The scheme of a URL's text in lower case, or `undefined` where it is no URL. */
 export function schemeOfText(text: string): string | undefined {
   const url = parseUrl(text)
@@ -123,6 +142,8 @@ export function schemeOfText(text: string): string | undefined {
 }
 
 function parseUrl(text: string): URL | undefined {
+  // The parser would drop line breaks in silence, and make one URL of two lines.
+  if (/[\s\p{Cc}]/u.test(text)) return undefined
   const url = URL.parse(text)
   if (url === null) return undefined
   try {
