@@ -172,7 +172,7 @@ class RedisKeyValueStore implements KeyValueStore {
   }
 
   async increment(key: string, by = 1, options: IncrementOptions = {}): Promise<number> {
-    return (await this.#run(increment, key, [by, options.ttlMs ?? ''], options)) as number
+    return Number(await this.#run(increment, key, [by, options.ttlMs ?? ''], options))
   }
 
   async touch(key: string, ttlMs: number | undefined, options?: CallOptions): Promise<boolean> {

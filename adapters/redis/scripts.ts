@@ -26,8 +26,9 @@ redis.call('DEL', KEYS[1])
 return 1`)
 
 /**
- * KEYS: key. ARGV: what to add, then `''` or the TTL in ms of a key that this creates. Answers the sum. INCRBY
- * counts in 64 bits, more than a JavaScript number holds exactly: beyond that the sum is taken back.
+ * KEYS: key. ARGV: what to add, then `''` or the TTL in ms of a key that this creates. INCRBY counts in 64 bits, more
+ * than a JavaScript number holds exactly: beyond that the sum is taken back. Answers the sum as text, because
+ * ioredis 6.0 reads an integer reply of 2^53 - 1 as one more.
  */
 export const increment: Script = script(`
 local created = redis.call('EXISTS', KEYS[1]) == 0
@@ -37,7 +38,7 @@ if sum > ${Number.MAX_SAFE_INTEGER} or sum < ${Number.MIN_SAFE_INTEGER} then
   return redis.error_reply('ERR increment or decrement would overflow')
 end
 if created and ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return sum`)
+return redis.call('GET', KEYS[1])`)
 
 /** KEYS: key. Takes the expiry away; answers whether the key is there. PERSIST alone does not tell. */
 export const persist: Script = script(`
