@@ -86,6 +86,17 @@ export {
   SocialPublisher,
   weightedLength,
 } from './ports/social-publisher.ts'
+export { isSqlStatement, type SqlJson, type SqlStatement, type SqlValue, sql } from './ports/sql.ts'
+export {
+  type SqlCopyTarget,
+  SqlDatabase,
+  type SqlIsolation,
+  type SqlQueries,
+  type SqlRow,
+  type SqlStreamOptions,
+  SqlTransaction,
+  type SqlTransactionOptions,
+} from './ports/sql-database.ts'
 export {
   type Attached,
   type AttachedControls,
