@@ -2,6 +2,7 @@
 export type {
   Adapter,
   Classification,
+  CodeTable,
   DatastoreAdapter,
   DatastoreDriver,
   DatastoreServer,
