@@ -6,7 +6,7 @@
  * `dkim`). For these and all else the transporter is there through `native()`.
  */
 import { randomUUID } from 'node:crypto'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { SendMailOptions, SentMessageInfo, Transporter, TransportOptions } from 'nodemailer'
 import type { Driver } from '../../src/adapter.ts'
 import { PortError } from '../../src/errors.ts'
@@ -39,6 +39,8 @@ interface RecipientError {
   readonly response?: string | undefined
   readonly responseCode?: number | undefined
 }
+
+const pieceBytes = 16_384
 
 /**
  * A mailer over a transporter that the app already has, and goes on to own: closing the mailer leaves it open.
@@ -74,8 +76,8 @@ class SmtpMailer implements Mailer {
       const sending = (mail.data as Record<string, unknown>)[sendingKey] as Sending | undefined
       if (sending !== undefined) {
         mail.message.processFunc((content: Readable) => {
-          sending.content = content
-          return content
+          sending.content = Readable.from(inPieces(content), { objectMode: false })
+          return sending.content
         })
       }
       done()
@@ -106,6 +108,17 @@ class SmtpMailer implements Mailer {
 
   contentSent(error: unknown): boolean {
     return error instanceof Error && this.#sentWhole.has(error)
+  }
+}
+
+/**
+ * The same bytes in small chunks. An encoded attachment comes as one chunk, which would leave the stream at once and
+ * wait in the socket, so that its end would say nothing of what was sent.
+ */
+async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of content) {
+    for (let start = 0; start < chunk.length; start += pieceBytes)
+      yield chunk.subarray(start, start + pieceBytes)
   }
 }
 

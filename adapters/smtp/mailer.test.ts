@@ -1,0 +1,300 @@
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { inspect } from 'node:util'
+import { createTransport } from 'nodemailer'
+import { afterEach, describe, expect, test } from 'vitest'
+import { type SmtpEmulator, type SmtpStage, startSmtpEmulator } from '../../fakes/emulators/smtp.ts'
+import { FakeMailer } from '../../fakes/mailer.ts'
+import { systemClock } from '../../src/calls/clock.ts'
+import { type Guarded, guard } from '../../src/calls/guard.ts'
+import { PortError } from '../../src/errors.ts'
+import { Mailer, type MailMessage } from '../../src/ports/mailer.ts'
+import { ServiceUrl } from '../../src/services/url.ts'
+import { smtp, smtpMailer } from './index.ts'
+
+const mail: MailMessage = { from: 'shop@example.com', to: ['ada@example.org'], subject: 'Hi', text: 'Hi' }
+
+const open: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close()
+})
+
+function parse(text: string): ServiceUrl {
+  const parsed = ServiceUrl.parse(text, smtp.parameters)
+  if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
+  return parsed.url
+}
+
+async function mailer(text: string): Promise<Guarded<Mailer>> {
+  const url = parse(text)
+  const guarded = guard(Mailer, await smtp.open(url, { service: 'mail', clock: systemClock }), {
+    secrets: url.secrets,
+  })
+  open.push(() => guarded.close())
+  return guarded
+}
+
+async function emulator(users?: Readonly<Record<string, string>>): Promise<SmtpEmulator> {
+  const started = await startSmtpEmulator(new FakeMailer({ clock: systemClock }), users && { users })
+  open.push(() => started.close())
+  return started
+}
+
+/** A server of one's own, for what no proper one does. */
+async function rawServer(onConnection: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server: Server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    onConnection(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  open.push(async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  const address = server.address()
+  return `smtp://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+}
+
+async function failure(call: Promise<unknown>): Promise<PortError> {
+  const error = await call.then(
+    () => new Error('it resolved'),
+    (reason: unknown) => reason,
+  )
+  if (!PortError.is(error)) throw error
+  return error
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+describe('a reply forced at each stage', () => {
+  test.each<[SmtpStage, number, string, string]>([
+    ['connect', 421, '4.3.2 shutting down', 'unavailable'],
+    ['connect', 554, '5.7.1 go away', 'permission-denied'],
+    ['auth', 454, '4.7.0 later', 'unavailable'],
+    ['auth', 535, '5.7.8 no', 'unauthenticated'],
+    ['mail', 451, '4.3.0 later', 'unavailable'],
+    ['mail', 450, '4.7.1 slow down', 'rate-limited'],
+    ['mail', 550, '5.7.1 not you', 'permission-denied'],
+    ['mail', 553, '5.1.8 no such domain', 'rejected'],
+    ['rcpt', 450, '4.2.1 busy', 'rejected'],
+    ['rcpt', 550, '5.1.1 no such user', 'rejected'],
+    ['data', 451, '4.3.0 later', 'unavailable'],
+    ['data', 554, '5.6.0 spam', 'rejected'],
+    ['data', 552, '5.3.4 too big', 'quota-exceeded'],
+  ])(
+    'at %s, %i %s is %s and not applied; the next mail goes through',
+    async (stage, code, text, expected) => {
+      for (const pool of ['', '?pool=true']) {
+        const server = await emulator({ shop: 'secret' })
+        const { port } = await mailer(`${server.url.replace('//', '//shop:secret@')}${pool}`)
+        server.force(stage, { code, text })
+        const error = await failure(port.send(mail))
+        expect(error).toMatchObject({ code: expected, outcome: 'not-applied' })
+        expect(server.mailer.outbox).toHaveLength(0)
+        await port.send(mail)
+        expect(server.mailer.outbox).toHaveLength(1)
+      }
+    },
+  )
+
+  test.each<[SmtpStage, string]>([
+    ['connect', 'not-applied'],
+    ['auth', 'not-applied'],
+    ['mail', 'not-applied'],
+    ['rcpt', 'not-applied'],
+    ['data', 'unknown'],
+  ])('a connection lost at %s is unavailable with outcome %s', async (stage, outcome) => {
+    const server = await emulator({ shop: 'secret' })
+    const { port } = await mailer(server.url.replace('//', '//shop:secret@'))
+    server.force(stage, { drop: true })
+    expect(await failure(port.send(mail))).toMatchObject({ code: 'unavailable', outcome, retryable: true })
+    expect(server.mailer.outbox).toHaveLength(0)
+  })
+
+  test('a connection lost in the middle of a large mail is not applied', async () => {
+    let received = 0
+    const url = await rawServer((socket) => {
+      let inData = false
+      socket.write('220 ready\r\n')
+      socket.on('data', (chunk) => {
+        received += chunk.length
+        if (inData) {
+          if (received > 200_000) socket.destroy()
+          return
+        }
+        const line = chunk.toString()
+        inData = line.startsWith('DATA')
+        socket.write(inData ? '354 go on\r\n' : '250 OK\r\n')
+      })
+    })
+    const { port } = await mailer(url)
+    const attachments = [{ filename: 'a.bin', content: new Uint8Array(15_000_000) }]
+    expect(await failure(port.send({ ...mail, attachments }))).toMatchObject({
+      code: 'unavailable',
+      outcome: 'not-applied',
+    })
+  })
+})
+
+describe('signing in', () => {
+  test('with a wrong password is unauthenticated, for ping as for send', async () => {
+    const server = await emulator({ shop: 'secret' })
+    const guarded = await mailer(server.url.replace('//', '//shop:wr0ng-pass@'))
+    expect(await failure(guarded.ping())).toMatchObject({ code: 'unauthenticated' })
+    const error = await failure(guarded.port.send(mail))
+    expect(error).toMatchObject({ code: 'unauthenticated', outcome: 'not-applied', retryable: false })
+    expect(inspect(error, { depth: 12 })).not.toContain('wr0ng-pass')
+  })
+
+  test('without credentials where they are needed is unauthenticated', async () => {
+    const server = await emulator({ shop: 'secret' })
+    expect(await failure((await mailer(server.url)).port.send(mail))).toMatchObject({
+      code: 'unauthenticated',
+    })
+  })
+
+  test('with credentials where the server takes none does not send without them', async () => {
+    const server = await emulator()
+    const guarded = await mailer(server.url.replace('//', '//shop:secret@'))
+    expect((await failure(guarded.port.send(mail))).outcome).toBe('not-applied')
+    expect(server.mailer.outbox).toHaveLength(0)
+  })
+
+  test('over a connection that must be TLS, and cannot be, sends nothing, least of all the password', async () => {
+    const lines: string[] = []
+    const url = await rawServer((socket) => {
+      socket.write('220 ready\r\n')
+      socket.on('data', (chunk) => {
+        lines.push(chunk.toString())
+        socket.write(chunk.toString().startsWith('EHLO') ? '250-hi\r\n250 AUTH PLAIN\r\n' : '502 no\r\n')
+      })
+    })
+    const guarded = await mailer(`${url.replace('//', '//shop:secret@')}?starttls=required`)
+    const expected = { code: 'unavailable', outcome: 'not-applied', retryable: false }
+    expect(await failure(guarded.port.send(mail))).toMatchObject(expected)
+    expect(lines.join('')).not.toMatch(/AUTH|MAIL/)
+  })
+
+  test('a server that repeats the password in its reply does not bring it into the error', async () => {
+    const url = await rawServer((socket) => {
+      socket.write('220 ready\r\n')
+      socket.on('data', (chunk) => {
+        const line = chunk.toString().trim()
+        socket.write(
+          line.startsWith('EHLO') ? '250-hi\r\n250 AUTH PLAIN\r\n' : `535 5.7.8 no: ${line} s3cr3t-pw\r\n`,
+        )
+      })
+    })
+    const guarded = await mailer(url.replace('//', '//shop:s3cr3t-pw@'))
+    const shown = inspect(await failure(guarded.port.send(mail)), { depth: 12, showHidden: true })
+    expect(shown).not.toContain('s3cr3t-pw')
+    expect(shown).not.toContain(Buffer.from('\0shop\0s3cr3t-pw').toString('base64'))
+  })
+})
+
+describe('a server that hangs', () => {
+  test('in its greeting is left at the deadline', async () => {
+    const url = await rawServer(() => {})
+    const { port } = await mailer(url)
+    const error = await failure(port.send(mail, { timeoutMs: 50 }))
+    expect(error).toMatchObject({ code: 'timeout', outcome: 'not-applied' })
+  })
+
+  test.each(['', '?pool=true'])(
+    'after the mail, aborted, leaves an unknown outcome and no connection%s',
+    async (pool) => {
+      const server = await emulator()
+      const { port } = await mailer(`${server.url}${pool}`)
+      server.mailer.faults.next('send', { latencyMs: 500 })
+      const controller = new AbortController()
+      const pending = failure(port.send(mail, { signal: controller.signal }))
+      await until(() => server.mailer.journal.entries.length === 1)
+      controller.abort()
+      expect(await pending).toMatchObject({ code: 'cancelled', outcome: 'unknown' })
+      // It had the mail whole, so it may well take it.
+      await until(() => server.mailer.outbox.length === 1)
+      await port.send(mail)
+      expect(server.mailer.outbox).toHaveLength(2)
+    },
+  )
+})
+
+test('a pooled connection that the server dropped while idle is replaced, and nothing is sent twice', async () => {
+  const server = await emulator()
+  const sockets: Socket[] = []
+  const url = await rawServer((socket) => {
+    const behind = connect(server.port, '127.0.0.1')
+    behind.on('error', () => {})
+    socket.pipe(behind).pipe(socket)
+    sockets.push(socket)
+  })
+  const { port } = await mailer(`${url}?pool=true&connections=1`)
+  await port.send(mail)
+  sockets[0]?.destroy()
+  await port.send(mail)
+  await port.send(mail)
+  expect(server.mailer.outbox).toHaveLength(3)
+  expect(sockets).toHaveLength(2)
+})
+
+test('without a pool no connection outlives its mail', async () => {
+  const connections = new Set<Socket>()
+  const server = await emulator()
+  const url = await rawServer((socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+    const behind = connect(server.port, '127.0.0.1')
+    behind.on('error', () => {})
+    socket.pipe(behind).pipe(socket)
+  })
+  const { port } = await mailer(url)
+  await port.send(mail)
+  await until(() => connections.size === 0)
+})
+
+test('over a transporter of the app: it works, is native, and is left open', async () => {
+  const server = await emulator()
+  const transporter = createTransport({ host: '127.0.0.1', port: server.port })
+  const guarded = guard(Mailer, smtpMailer(transporter))
+  expect(guarded.native).toBe(transporter)
+  await guarded.ping()
+  await guarded.port.send(mail)
+  await guarded.close()
+  await transporter.sendMail({ from: 'a@example.com', to: 'b@example.com', text: 'still open' })
+  expect(server.mailer.outbox).toHaveLength(2)
+})
+
+describe('the URL', () => {
+  test.each([
+    ['smtp://mail.example.org', []],
+    ['smtps://u:p@mail.example.org:465?pool=true&connections=3', []],
+    ['smtp://mail.example.org/inbox', ['path']],
+    ['smtp://user@mail.example.org', ['user and a password']],
+    ['smtps://mail.example.org?starttls=never', ['only for smtp']],
+    ['smtp://mail.example.org?connections=3', ['pool=true']],
+    ['smtp://mail.example.org?helo=a%0d%0ab', ['helo']],
+  ])('%s has the problems %j', (text, expected) => {
+    const problems = smtp.validate?.(parse(text)) ?? []
+    expect(problems).toHaveLength(expected.length)
+    expected.forEach((part, index) => {
+      expect(problems[index]).toContain(part)
+    })
+  })
+
+  test('of the example is right', () => {
+    expect(smtp.validate?.(parse(smtp.example))).toEqual([])
+  })
+
+  test.each([
+    ['smtp://mail.example.org', { port: 587, secure: false, requireTLS: true, ignoreTLS: false }],
+    ['smtp://mail.example.org?starttls=never', { requireTLS: false, ignoreTLS: true }],
+    ['smtp://localhost:1025', { port: 1025, requireTLS: false, ignoreTLS: false }],
+    ['smtps://mail.example.org', { port: 465, secure: true }],
+    ['smtp://u:p@mail.example.org', { auth: { user: 'u', pass: 'p' }, forceAuth: true }],
+  ])('%s becomes the options %j', async (text, options) => {
+    expect((await mailer(text)).native).toMatchObject({ options })
+  })
+})
