@@ -8,7 +8,7 @@ import { startServices } from 'portside/servers'
 import { attachForTest } from 'portside/testing'
 import { accountOf } from './demo/account.ts'
 import { gatherFacts } from './demo/facts.ts'
-import { checkInvariants } from './demo/invariants.ts'
+import { checkForced, checkInvariants } from './demo/invariants.ts'
 import { runStory } from './demo/run.ts'
 import { startShop } from './server.ts'
 import { services } from './services.ts'
@@ -53,7 +53,7 @@ async function demo(): Promise<boolean> {
       tell,
     })
     const facts = await gatherFacts(app, fakes, story)
-    const invariants = checkInvariants(facts)
+    const invariants = [...checkInvariants(facts), checkForced(story)]
     process.stdout.write(accountOf(app.describe(), story, facts, invariants))
     return invariants.every(({ violations }) => violations.length === 0)
   } finally {
@@ -66,8 +66,9 @@ try {
   process.stdout.write(held ? '\nEvery invariant held.\n' : '\nAn invariant did not hold.\n')
   process.exitCode = held ? 0 : 1
 } catch (error) {
-  process.stderr.write(
-    `the demo failed: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`,
-  )
-  process.exitCode = 1
+  const stopped = interrupted.signal.aborted
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  process.stderr.write(stopped ? '\nstopped\n' : `the demo failed: ${reason}\n`)
+  // What shells give for a program that Ctrl-C has ended.
+  process.exitCode = stopped ? 130 : 1
 }

@@ -33,13 +33,13 @@ function serviceTable(attached: readonly ServiceDescription[]): string[] {
   return table([['service', 'port', 'boundary', 'implementation', 'version'], ...rows])
 }
 
-function sold({ events, orders }: Facts, { soldOutAnswers }: Story): string[] {
+function sold({ events, orders }: Facts, { buyersWithoutSeat }: Story): string[] {
   const totalCents = orders.reduce((sum, order) => sum + order.totalCents, 0)
   return [
     ...events.map(
       ({ name, seatsTotal, seatsLeft }) => `${name}: ${seatsTotal - seatsLeft} of ${seatsTotal} seats`,
     ),
-    `${orders.length} orders for ${formatMoney(totalCents, 'EUR')}; ${soldOutAnswers} buyers went home without a seat`,
+    `${orders.length} orders for ${formatMoney(totalCents, 'EUR')}; ${buyersWithoutSeat} buyers went home without a seat`,
   ]
 }
 

@@ -8,6 +8,8 @@ export interface Acknowledged {
   readonly eventId: string
   readonly buyer: string
   readonly key: string
+  /** What was asked for. */
+  readonly wish: Wish
   readonly seats: readonly string[]
 }
 
@@ -44,7 +46,7 @@ export class Buyer {
     if (!response.ok)
       throw new Error(`an order was answered with ${response.status}: ${await response.text()}`)
     const { id, eventId, seats } = (await response.json()) as { id: string; eventId: string; seats: string[] }
-    return { orderId: id, eventId, buyer: this.email, key, seats }
+    return { orderId: id, eventId, buyer: this.email, key, wish, seats }
   }
 
   /** Sends until there is an answer other than "not now". */

@@ -8,7 +8,7 @@ import type { Story } from './run.ts'
 export async function gatherFacts(
   app: Attached<typeof services>,
   fakes: Fakes<typeof services>,
-  { acknowledged, lostMailAnswers }: Story,
+  { acknowledged, lostMailAnswers }: Pick<Story, 'acknowledged' | 'lostMailAnswers'>,
 ): Promise<Facts> {
   const events = await app.orders.query<EventRow>(sql`
     select id, name, starts_at as "startsAt", seats_total as "seatsTotal", seats_left as "seatsLeft" from events`)

@@ -1,8 +1,15 @@
 import { expect, test } from 'vitest'
-import { checkInvariants, type Facts } from './invariants.ts'
+import { checkForced, checkInvariants, type Facts } from './invariants.ts'
 
 const order = { id: 'o1', buyer: 'ada@example.org', key: 'k1', totalCents: 100 }
-const acknowledged = { orderId: 'o1', eventId: 'e1', buyer: order.buyer, key: 'k1', seats: ['A-1', 'A-2'] }
+const acknowledged = {
+  orderId: 'o1',
+  eventId: 'e1',
+  buyer: order.buyer,
+  key: 'k1',
+  wish: { eventId: 'e1', bestAvailable: 2 },
+  seats: ['A-1', 'A-2'],
+}
 const seats = [
   { eventId: 'e1', label: 'A-1', orderId: 'o1' },
   { eventId: 'e1', label: 'A-2', orderId: 'o1' },
@@ -76,4 +83,12 @@ test.each<[string, Partial<Facts>, RegExp]>([
   ['a doubt that nobody forced', { lostMailAnswers: 0 }, /left to do/],
 ])('%s is seen', (_, change, sentence) => {
   expect(broken({ ...good, ...change })).toEqual(expect.arrayContaining([expect.stringMatching(sentence)]))
+})
+
+test('a run in which nothing went wrong proves nothing', () => {
+  const forced = { mailsRefused: 3, postAttempts: ['timeout', 'rejected'], retries: 2 }
+  expect(checkForced(forced).violations).toEqual([])
+  for (const change of [{ mailsRefused: 0 }, { postAttempts: ['ok'] }, { retries: 0 }]) {
+    expect(checkForced({ ...forced, ...change }).violations).toHaveLength(1)
+  }
 })

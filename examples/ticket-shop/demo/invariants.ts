@@ -1,5 +1,6 @@
 /** What must hold after the demo, whatever happened in it. Pure, so that a test can show each to fail. */
 import type { Acknowledged } from './buyer.ts'
+import type { Story } from './run.ts'
 
 /** What the datastores and the fakes hold in the end. */
 export interface Facts {
@@ -37,6 +38,15 @@ export interface Invariant {
   readonly sentence: string
   /** What contradicts it; none where it holds. */
   readonly violations: readonly string[]
+}
+
+/** What was to go wrong must have gone wrong, or the rest would prove nothing. */
+export function checkForced(forced: Pick<Story, 'mailsRefused' | 'postAttempts' | 'retries'>): Invariant {
+  const violations: string[] = []
+  if (forced.mailsRefused === 0) violations.push('no mail was refused')
+  if (!forced.postAttempts.includes('timeout')) violations.push('no answer of a post was lost')
+  if (forced.retries === 0) violations.push('no buyer noticed that the datastores were killed')
+  return { sentence: 'Everything that was to be forced did happen', violations }
 }
 
 export function checkInvariants(facts: Facts): readonly Invariant[] {
