@@ -44,10 +44,14 @@ export class TestServers {
       const { server } = await adapters[0].server()
       servers.set(key, await server.start({ version, directory: join(directory, key), durable: false }))
     })
-    const failed = (await Promise.allSettled(starts)).find(({ status }) => status === 'rejected')
-    if (failed === undefined) return started
-    await started.stop()
-    throw failed.reason
+    await Promise.allSettled(starts)
+    try {
+      await Promise.all(starts)
+      return started
+    } catch (error) {
+      await started.stop()
+      throw error
+    }
   }
 
   /** New places for all bounded services, with their migrations applied; answers the variables that name them. */
