@@ -2,7 +2,7 @@
  * What a port is: an interface, and a token of the same name that says what its operations are.
  * The token is data; the guard in `calls/` reads it, so that every implementation gets the same checks.
  */
-import { invalidArgument } from './errors.ts'
+import { invalidArgument, type PortError } from './errors.ts'
 
 /** The last argument of every operation. */
 export interface CallOptions {
@@ -22,6 +22,8 @@ export interface CallScope {
   nested<T extends object>(port: Port<T>, calls: T): T
   /** Guards a stream that a call answered with: closed check, cancellation, idle deadline, errors. */
   stream<Item>(source: AsyncIterable<Item>): AsyncIterable<Item>
+  /** The error of one item of a bulk result: with service and operation, and without secrets, as the call's own. */
+  failure(error: unknown, subject: string): PortError
   /** Wraps a function of the caller's, so that what it throws reaches the caller as it is. */
   callback<Args extends readonly unknown[], Result>(
     callback: (...args: Args) => Promise<Result>,

@@ -36,6 +36,8 @@ export class RedisConnection {
   #lastError: Error | undefined
   #wasReady: boolean
   #lostAt: number | undefined
+  // One set for all calls that wait, rather than listeners of each: there may be thousands.
+  readonly #waiters = new Set<PromiseWithResolvers<void>>()
   readonly #listeners: readonly (readonly [event: string, listener: (...args: never[]) => void])[]
 
   /** @throws PortError `invalid-argument` for a client that repeats lost commands by itself */
@@ -46,20 +48,9 @@ export class RedisConnection {
     this.#listeners = [
       ['error', (error: Error) => this.#failed(error)],
       ['node error', (error: Error) => this.#failed(error)],
-      [
-        'ready',
-        () => {
-          this.#wasReady = true
-          this.#lostAt = undefined
-          this.#lastError = undefined
-        },
-      ],
-      [
-        'close',
-        () => {
-          this.#lostAt ??= performance.now()
-        },
-      ],
+      ['ready', () => this.#connected()],
+      ['close', () => this.#disconnected()],
+      ['end', () => this.#giveUp()],
     ]
     // Also keeps the error events of a client without any listener from being printed.
     for (const [event, listener] of this.#listeners) client.on(event, listener as never)
@@ -107,23 +98,14 @@ export class RedisConnection {
       // Whether it succeeds is told by the events below.
       client.connect().catch(() => {})
     }
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const onClose = (): void => {
-      const lostMs = performance.now() - (this.#lostAt ?? 0)
-      if (!this.#wasReady || lostMs >= reconnectGraceMs) reject(this.#unreachable())
-    }
-    const onEnd = (): void => reject(this.#unreachable())
-    const onAbort = (): void => reject(endedBy(signal, 'not-applied', this.#lastError))
-    client.on('ready', resolve)
-    client.on('close', onClose)
-    client.on('end', onEnd)
+    const waiter = Promise.withResolvers<void>()
+    this.#waiters.add(waiter)
+    const onAbort = (): void => waiter.reject(endedBy(signal, 'not-applied', this.#lastError))
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      await promise
+      await waiter.promise
     } finally {
-      client.off('ready', resolve)
-      client.off('close', onClose)
-      client.off('end', onEnd)
+      this.#waiters.delete(waiter)
       signal.removeEventListener('abort', onAbort)
     }
   }
@@ -167,6 +149,22 @@ export class RedisConnection {
       cancel()
     }
     this.release()
+  }
+
+  #connected(): void {
+    this.#wasReady = true
+    this.#lostAt = undefined
+    this.#lastError = undefined
+    for (const waiter of this.#waiters) waiter.resolve()
+  }
+
+  #disconnected(): void {
+    this.#lostAt ??= performance.now()
+    if (!this.#wasReady || performance.now() - this.#lostAt >= reconnectGraceMs) this.#giveUp()
+  }
+
+  #giveUp(): void {
+    for (const waiter of this.#waiters) waiter.reject(this.#unreachable())
   }
 
   #failed(error: Error): void {

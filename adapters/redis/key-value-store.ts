@@ -333,6 +333,7 @@ function conditionFailed(message: string): PortError {
   return new PortError({ code: 'precondition-failed', message })
 }
 
+/** What went wrong with one key. The guard adds service and operation. */
 function errorOf(error: unknown, subject: string): PortError {
   if (PortError.is(error))
     return new PortError({ ...error, message: error.detail, subject, cause: error.cause })

@@ -395,6 +395,7 @@ class CallGuard<T extends object> implements Guarded<T> {
   #scope(call: Call, abort: CallAbort): Scope {
     const scope: Scope = new Scope({
       nested: (port, calls, ended) => this.#wrap(port, calls, ended),
+      failure: (error, subject) => this.#brand(error, { ...call, subject }),
       stream: (source, ended) =>
         this.#items(
           call,

@@ -1,4 +1,5 @@
 /** What one call lends and takes back: inner ports, streams, and callbacks of the caller's. */
+import type { PortError } from '../errors.ts'
 import type { CallScope, Port } from '../port.ts'
 import { closedError } from './abort.ts'
 
@@ -6,6 +7,7 @@ import { closedError } from './abort.ts'
 export interface ScopeOwner {
   nested<T extends object>(port: Port<T>, calls: T, ended: AbortSignal): T
   stream<Item>(source: AsyncIterable<Item>, ended: AbortSignal): AsyncIterable<Item>
+  failure(error: unknown, subject: string): PortError
 }
 
 export class Scope implements CallScope {
@@ -23,6 +25,10 @@ export class Scope implements CallScope {
 
   stream<Item>(source: AsyncIterable<Item>): AsyncIterable<Item> {
     return this.#owner.stream(source, this.#ended.signal)
+  }
+
+  failure(error: unknown, subject: string): PortError {
+    return this.#owner.failure(error, subject)
   }
 
   callback<Args extends readonly unknown[], Result>(

@@ -2,7 +2,7 @@
 import { byteLength, checkBytes, checkInteger, checkKey, checkText, typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
 import { type CallOptions, definePort, type Port } from '../port.ts'
-import type { BulkResult } from './bulk.ts'
+import { type BulkResult, brandedBulk } from './bulk.ts'
 
 /** Bytes, or text that is stored as its UTF-8 bytes. */
 export type KeyValueInput = Uint8Array | string
@@ -167,6 +167,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
         checkTtl(options)
       },
       input: ([entries]) => [entries.map(([key, value]) => [key, ownValue(value)])],
+      output: brandedBulk,
     },
     delete: {
       kind: 'call',
@@ -187,6 +188,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
       arity: 1,
       check: checkKeys,
       input: ([keys]) => [[...keys]],
+      output: brandedBulk,
     },
     increment: {
       kind: 'call',
