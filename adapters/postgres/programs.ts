@@ -42,7 +42,7 @@ export const postgresPath: ServerSource = {
   },
 }
 
-interface Package {
+export interface Package {
   /** Holds `bin`, `lib` and `share`. */
   readonly folder: string
   readonly version: string
@@ -73,7 +73,7 @@ function findPackage(): Package | undefined {
  * (a project under /root), and where the links between its libraries are missing (npm runs the script that makes
  * them only if it is allowed to).
  */
-async function usableCopy(
+export async function usableCopy(
   { folder, version }: Package,
   account: Account | undefined,
   signal: AbortSignal | undefined,

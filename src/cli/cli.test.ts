@@ -1,0 +1,341 @@
+/** The `portside` command as a program of its own, with real servers. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freshPostgres } from '../../contract-tests/servers.ts'
+import { identifyProcess } from '../servers/processes.ts'
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+const declaration = fileURLToPath(new URL('./fixtures/services.ts', import.meta.url))
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+let folder: string
+const children: ChildProcess[] = []
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'portside-cli-'))
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  await expect.poll(() => serversIn(join(folder, '.portside')).filter(lives), { timeout: 20_000 }).toEqual([])
+  rmSync(folder, { recursive: true })
+})
+
+function portside(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/_URL(_FILE)?$|^PORTSIDE_EXTERNALS$/.test(name),
+  )
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: folder,
+    env: { ...Object.fromEntries(inherited), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  children.push(child)
+  return child
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+async function ended(child: ChildProcess): Promise<Ended> {
+  const [out, err] = [text(child.stdout), text(child.stderr)]
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, out: out(), err: err() }
+}
+
+function text(stream: ChildProcess['stdout']): () => string {
+  let all = ''
+  stream?.setEncoding('utf8').on('data', (part: string) => {
+    all += part
+  })
+  return () => all
+}
+
+/** The processes of the servers that ran or run below `directory`. */
+function serversIn(directory: string): number[] {
+  try {
+    return readdirSync(directory)
+      .filter((name) => /\d$/.test(name))
+      .flatMap((name) => {
+        const { process } = JSON.parse(readFileSync(join(directory, name, 'server.json'), 'utf8')) as {
+          process?: { pid: number }
+        }
+        return process === undefined ? [] : [process.pid]
+      })
+  } catch {
+    return []
+  }
+}
+
+function lives(pid: number): boolean {
+  return identifyProcess(pid) !== undefined
+}
+
+const printEnvironment = 'process.stdout.write(JSON.stringify(process.env))'
+
+describe('portside dev', () => {
+  test('brings every service up, tells the program where, answers its exit code and stops the servers', async () => {
+    const script = `${printEnvironment}; process.exitCode = 7`
+    const { code, out, err } = await ended(
+      portside(['dev', '--services', declaration, '--', process.execPath, '-e', script, '--', '--help']),
+    )
+    expect({ code, err: code === 7 ? '' : err }).toEqual({ code: 7, err: '' })
+    const env = JSON.parse(out) as Record<string, string>
+    expect(env.ORDERS_URL).toMatch(/^postgres:\/\/orders:[\w-]+@127\.0\.0\.1:\d+\/orders$/)
+    expect(new URL(env.INVOICES_URL as string).port).toBe(new URL(env.ORDERS_URL as string).port)
+    expect(env.SESSIONS_URL).toMatch(/^redis:\/\/:[\w-]+@127\.0\.0\.1:\d+\/0$/)
+    expect(env.PORTSIDE_EXTERNALS).toBe('fake')
+    expect(env.MAIL_URL).toBeUndefined()
+    expect(err).toMatch(/orders: applying .*migrations[\s\S]*orders: 1 migration applied/)
+    expect(err).toMatch(/sessions +redis 7\.0\.\d+ on 127\.0\.0\.1/)
+    for (const name of ['ORDERS_URL', 'SESSIONS_URL']) {
+      expect(err).not.toContain(new URL(env[name] as string).password)
+    }
+    expect(serversIn(join(folder, '.portside'))).toEqual([])
+    expect(readdirSync(folder)).toEqual(['.portside'])
+    expect(readdirSync(join(folder, '.portside')).sort()).toEqual([
+      '.gitignore',
+      'postgresql-17.10',
+      'redis-7.0',
+    ])
+  })
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    'hands %s to the program, and leaves no process and nothing but .portside',
+    async (signal, code) => {
+      const script = 'process.stdout.write(String(process.pid)); setInterval(() => {}, 1000)'
+      const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
+      const [pid] = await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+      const servers = serversIn(join(folder, '.portside'))
+      expect(servers.filter(lives)).toHaveLength(2)
+      child.kill(signal)
+      expect((await ended(child)).code).toBe(code)
+      expect([...servers, Number(String(pid))].filter(lives)).toEqual([])
+      expect(readdirSync(folder)).toEqual(['.portside'])
+    },
+  )
+
+  test('lets the program end in its own time and its own way on a signal, with its datastores still up', async () => {
+    const script = `
+      const { connect } = require('node:net')
+      process.stdout.write('ready')
+      const idle = setInterval(() => {}, 1000)
+      process.on('SIGTERM', () => setTimeout(() => {
+        const socket = connect(new URL(process.env.SESSIONS_URL).port, '127.0.0.1', () => {
+          process.stdout.write(' drained')
+          process.exit(0)
+        })
+      }, 300))`
+    const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
+    const out = text(child.stdout)
+    await expect.poll(out, { timeout: 30_000 }).toBe('ready')
+    child.kill('SIGTERM')
+    expect((await once(child, 'close'))[0]).toBe(0)
+    expect(out()).toBe('ready drained')
+  })
+
+  test('ended by SIGKILL takes its servers with it', async () => {
+    const child = portside([
+      'dev',
+      '--services',
+      declaration,
+      '--',
+      process.execPath,
+      '-e',
+      "console.log('ready'); setTimeout(() => {}, 3000)",
+    ])
+    await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+    const servers = serversIn(join(folder, '.portside'))
+    expect(servers.filter(lives)).toHaveLength(2)
+    child.kill('SIGKILL')
+    await expect.poll(() => servers.filter(lives), { timeout: 20_000 }).toEqual([])
+  })
+
+  test('stopped while the servers are still coming up leaves none', async () => {
+    const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', '0'])
+    await once(child.stderr as NonNullable<typeof child.stderr>, 'data')
+    child.kill('SIGINT')
+    expect((await ended(child)).code).toBe(130)
+  })
+
+  test('leaves a service whose URL is set to that, and does not touch its schema', async () => {
+    const place = await freshPostgres()
+    const { code, out, err } = await ended(
+      portside(['dev', '--services', declaration, '--', process.execPath, '-e', printEnvironment], {
+        ORDERS_URL: place.url,
+        INVOICES_URL: place.url,
+      }),
+    )
+    expect(code).toBe(0)
+    expect((JSON.parse(out) as Record<string, string>).ORDERS_URL).toBe(place.url)
+    expect(err).toMatch(/orders +as ORDERS_URL says/)
+    expect(err).not.toContain('applying')
+    expect(err).not.toContain(new URL(place.url).password)
+    expect(readdirSync(join(folder, '.portside')).sort()).toEqual(['.gitignore', 'redis-7.0'])
+    await place.drop()
+  })
+
+  test.each([
+    [{ PORTSIDE_EXTERNALS: 'real' }, /PORTSIDE_EXTERNALS must be unset or "fake"/],
+    [
+      { MAIL_URL: 'smtp://user:canary@mail.example:25' },
+      /MAIL_URL is a real URL under PORTSIDE_EXTERNALS=fake/,
+    ],
+    [{ ORDERS_URL: 'mysql://user:canary@host/name' }, /ORDERS_URL is of no known scheme/],
+  ])('refuses %j before anything is started', async (env, message) => {
+    const { code, err } = await ended(
+      portside(['dev', '--services', declaration, '--', 'true'], env as Record<string, string>),
+    )
+    expect(code).toBe(1)
+    expect(err).toMatch(message)
+    expect(err).not.toContain('canary')
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  test('whose migrations fail says so, shows no password, and runs no program', async () => {
+    const { code, out, err } = await ended(
+      portside(['dev', '--services', declaration, '--', process.execPath, '-e', 'console.log(1)'], {
+        TEST_MIGRATION: 'fails',
+      }),
+    )
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toContain('no such table')
+    expect(err).not.toContain('canary')
+  })
+
+  test('answers 127 for a program that is not there, and 126 for one that cannot be run', async () => {
+    writeFileSync(join(folder, 'services.ts'), 'export const services = {}')
+    expect((await ended(portside(['dev', '--', 'no-such-program']))).code).toBe(127)
+    writeFileSync(join(folder, 'closed'), '', { mode: 0o600 })
+    expect((await ended(portside(['dev', '--', './closed']))).code).toBe(126)
+  })
+})
+
+describe('the declaration', () => {
+  const empty = 'export const services: object = {}'
+
+  test('is found in its usual places, or where package.json says', async () => {
+    const run = async (): Promise<number | null> => (await ended(portside(['check']))).code
+    expect(await run()).toBe(2)
+    mkdirSync(join(folder, 'src'))
+    writeFileSync(join(folder, 'src', 'services.ts'), empty)
+    expect(await run()).toBe(0)
+    writeFileSync(join(folder, 'package.json'), '{ "portside": { "services": "./elsewhere.ts" } }')
+    expect(await run()).toBe(2)
+    writeFileSync(join(folder, 'elsewhere.ts'), empty)
+    expect(await run()).toBe(0)
+  })
+
+  test.each([
+    ['that exports no services', 'export const other = 1', 2, /exports no "services"/],
+    ['whose services are something else', 'export const services = { a: 1 }', 2, /exports no "services"/],
+    ['that throws', "throw new Error('broken')", 1, /broken/],
+  ])('%s is told', async (_, content, expected, message) => {
+    writeFileSync(join(folder, 'services.ts'), content)
+    const { code, err } = await ended(portside(['check']))
+    expect(code).toBe(expected)
+    expect(err).toMatch(message)
+  })
+})
+
+describe('portside check', () => {
+  test('prints every problem at once, and no secret', async () => {
+    const { code, err } = await ended(
+      portside(['check', '--services', declaration], { ORDERS_URL: 'mysql://user:canary@host/name' }),
+    )
+    expect(code).toBe(1)
+    for (const variable of ['ORDERS_URL', 'INVOICES_URL', 'SESSIONS_URL', 'MAIL_URL'])
+      expect(err).toContain(variable)
+    expect(err).not.toContain('canary')
+  })
+
+  test('prints what each service is attached to', async () => {
+    const env = {
+      ORDERS_URL: 'postgres://user:canary@db.example/orders',
+      INVOICES_URL: 'postgres://user:canary@db.example/invoices',
+      PORTSIDE_EXTERNALS: 'fake',
+    }
+    const { code, out, err } = await ended(
+      portside(['check', '--services', declaration, '--sessions-url', 'redis://cache.example:6379/0'], env),
+    )
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/orders +bounded +postgres +17\.10 +postgres:\/\/db\.example\/orders +ORDERS_URL/)
+    expect(out).toMatch(/sessions +bounded +redis +7\.0 +redis:\/\/cache\.example:6379\/0/)
+    expect(out).toMatch(/mail +unbounded +fake/)
+    expect(out).not.toContain('canary')
+  })
+})
+
+describe('portside migrate', () => {
+  test('applies the migrations of the services that are configured', async () => {
+    const place = await freshPostgres()
+    const { code, out, err } = await ended(
+      portside(['migrate', '--services', declaration], { ORDERS_URL: place.url }),
+    )
+    expect({ code, out }).toEqual({ code: 0, out: 'orders: applied 001-first\n' })
+    expect(err).not.toContain(new URL(place.url).password)
+    await place.drop()
+  })
+
+  test('fails where none is configured, and names the variable', async () => {
+    const { code, err } = await ended(portside(['migrate', '--services', declaration]))
+    expect(code).toBe(1)
+    expect(err).toContain('ORDERS_URL')
+  })
+
+  test('fails where the server does not answer', async () => {
+    const closed = createServer().listen(0, '127.0.0.1')
+    await once(closed, 'listening')
+    const { port } = closed.address() as { port: number }
+    closed.close()
+    const url = `postgres://user:canary@127.0.0.1:${port}/orders`
+    const { code, err } = await ended(portside(['migrate', '--services', declaration, '--orders-url', url]))
+    expect(code).toBe(1)
+    expect(err).not.toContain('canary')
+  })
+})
+
+describe('the command line', () => {
+  test.each([['--version'], ['-v']])('%s prints the version', async (flag) => {
+    expect(await ended(portside([flag]))).toEqual({ code: 0, out: `${version}\n`, err: '' })
+  })
+
+  test.each([['--help'], ['help'], ['-h'], ['dev', '--help']])('%s %s prints the help', async (...args) => {
+    const { code, out } = await ended(portside(args))
+    expect(code).toBe(0)
+    for (const command of ['dev', 'migrate', 'check']) expect(out).toContain(`portside ${command}`)
+  })
+
+  test.each([
+    [[]],
+    [['deploy']],
+    [['toString']],
+    [['dev']],
+    [['dev', '--']],
+    [['dev', '--port', '1', '--', 'true']],
+    [['check', '--services', 'nowhere.ts']],
+    [['check', '--services', declaration, '--unknown-url', 'x']],
+    [['check', '--services', declaration, 'surplus']],
+  ])('%j is wrong usage', async (args) => {
+    const { code, out, err } = await ended(portside(args))
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).not.toContain('    at ')
+    expect(readdirSync(folder)).toEqual([])
+  })
+})
