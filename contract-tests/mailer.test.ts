@@ -1,9 +1,12 @@
 import { createServer } from 'node:net'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
 import { smtp } from '../adapters/smtp/index.ts'
 import { startSmtpEmulator } from '../fakes/emulators/smtp.ts'
 import { FakeMailer } from '../fakes/mailer.ts'
 import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
+import { PortError } from '../src/errors.ts'
 import { Mailer } from '../src/ports/mailer.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { OpenSubject } from './contract.ts'
@@ -79,3 +82,86 @@ for (const parameters of ['', '?pool=true&connections=2']) {
     },
   })
 }
+
+test('the fake and the adapter on the emulator answer any sequence of calls alike', async () => {
+  const address = fc.constantFrom(
+    'ada@example.org',
+    'ADA@example.org',
+    'bob@example.org',
+    'eve@example.net',
+    'bad',
+  )
+  const step = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        to: fc.array(address, { maxLength: 3 }),
+        bcc: fc.array(address, { maxLength: 2 }),
+        bytes: fc.constantFrom(0, 10, 50_000),
+      }),
+    },
+    fc.record({ refuse: address, retryable: fc.boolean() }),
+    fc.record({ accept: address }),
+    fc.record({ limit: fc.constantFrom(20_000, 1_000_000) }),
+    fc.record({
+      error: fc.constantFrom('unavailable' as const, 'rate-limited' as const, 'permission-denied' as const),
+      when: fc.constantFrom('before' as const, 'after' as const),
+    }),
+  )
+  const outcome = async (call: Promise<{ accepted: readonly string[] }>): Promise<unknown> => {
+    try {
+      const { accepted } = await call
+      return { accepted }
+    } catch (error) {
+      if (!PortError.is(error)) throw error
+      // A lost answer has no code of its own on the wire: there it is an end of the connection.
+      return error.outcome === 'unknown'
+        ? 'unknown'
+        : [error.code, error.reason, error.outcome, error.retryable]
+    }
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
+      const clock = new VirtualClock()
+      const fake = new FakeMailer({ clock })
+      const behind = new FakeMailer({ clock })
+      const emulator = await startSmtpEmulator(behind, { users: { [user]: password } })
+      const guarded = await openSmtp(emulator.url, clock)
+      try {
+        for (const one of steps) {
+          const answers: unknown[] = []
+          for (const [port, own] of [
+            [fake.guarded.port, fake],
+            [guarded.port, behind],
+          ] as const) {
+            if ('refuse' in one) own.refuse(one.refuse, { retryable: one.retryable })
+            else if ('accept' in one) own.accept(one.accept)
+            else if ('limit' in one) own.limitSize(one.limit)
+            else if ('error' in one) own.faults.always('send', one)
+            else {
+              const attachments = [{ filename: 'a.bin', content: new Uint8Array(one.bytes) }]
+              const mail = {
+                from: 'shop@example.com',
+                to: one.to,
+                bcc: one.bcc,
+                subject: 'Hi',
+                text: 'Hi',
+                attachments,
+              }
+              answers.push(await outcome(port.send(mail)))
+              own.faults.clear()
+            }
+          }
+          expect(answers[1]).toEqual(answers[0])
+          expect(behind.outbox.map(({ recipients }) => recipients)).toEqual(
+            fake.outbox.map(({ recipients }) => recipients),
+          )
+        }
+      } finally {
+        await guarded.close()
+        await emulator.close()
+      }
+    }),
+    { numRuns: 40 },
+  )
+})
