@@ -3,8 +3,10 @@
  * fake's own class holds the state and the operations; extend it for a port of your own.
  */
 import type { Driver } from '../src/adapter.ts'
+import { checkInteger } from '../src/calls/arguments.ts'
 import { type Clock, VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
+import { invalidArgument } from '../src/errors.ts'
 import { operationsOf, type Port } from '../src/port.ts'
 import type { FakeContext, FakeLike } from '../src/services/declare.ts'
 import { Faults } from './faults.ts'
@@ -13,6 +15,18 @@ import { seededRandom } from './random.ts'
 
 /** The names of a port's operations. */
 export type OperationName<T extends object> = Extract<keyof T, string>
+
+const controls = [
+  'guarded',
+  'faults',
+  'journal',
+  'clock',
+  'random',
+  'reset',
+  'release',
+  'clear',
+  'constructor',
+]
 
 /**
  * A stateful, faithful, in-memory implementation of a port. A subclass writes the port's operations as plain
@@ -35,6 +49,7 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
    * @param port the port it stands in for
    * @param context service name, clock, seed
    * @param driver what the guard should know beyond the operations
+   * @throws PortError `invalid-argument` when an operation has the name of a control, or the seed is no whole number
    */
   constructor(
     port: Port<T>,
@@ -43,7 +58,14 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
   ) {
     this.clock = context.clock ?? new VirtualClock()
     this.random = seededRandom(context.seed ?? 1)
+    if (context.seed !== undefined) checkInteger('seed', context.seed)
     const names = operationsOf(port).map(([name]) => name as OperationName<T>)
+    const taken = names.find((name) => controls.includes(name))
+    if (taken !== undefined) {
+      throw invalidArgument(
+        `"${taken}" is a control of every fake; an operation of "${port.name}" cannot have its name`,
+      )
+    }
     this.journal = new Journal(this.clock)
     this.faults = new Faults(port.name, names, this.clock, seededRandom((context.seed ?? 1) + 1))
     const self = this as unknown as Record<string, (...args: unknown[]) => unknown>
@@ -57,8 +79,11 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
         observe: context.observe,
         clock: this.clock,
         random: this.random,
+        // A ping asks nothing of the service, so it is no entry; an outage of all operations is one of it too.
         intercept: (call, proceed) =>
-          this.journal.record(call as never, () => this.faults.apply(call as never, proceed)),
+          call.operation === 'ping'
+            ? this.faults.applyOutage(call as never, proceed)
+            : this.journal.record(call as never, () => this.faults.apply(call as never, proceed)),
       },
     )
     for (const name of names) {

@@ -1,5 +1,5 @@
 /** Fault scripts: failures that the real service will not show on demand, as plain data. */
-import { checkFields, checkInteger } from '../src/calls/arguments.ts'
+import { checkFields, checkInteger, checkText } from '../src/calls/arguments.ts'
 import type { Clock } from '../src/calls/clock.ts'
 import type { InterceptedCall } from '../src/calls/guard.ts'
 import { invalidArgument, PortError, type PortErrorCode, portErrorCodes } from '../src/errors.ts'
@@ -12,7 +12,10 @@ export interface Fault {
   readonly reason?: string
   /** With `rate-limited` or `unavailable`: how long the service asks to be left alone. */
   readonly retryAfterMs?: number
-  /** How long the call takes, on the fake's clock, in milliseconds. @default 0 */
+  /**
+   * How long the call takes, on the fake's clock, in milliseconds: before it is carried out, or with `after` before
+   * its answer arrives, so that a deadline in between makes a `timeout` of a call that was applied. @default 0
+   */
   readonly latencyMs?: number
   /**
    * `before`: the service does nothing. `after`: it does what was asked, then the answer is lost, so that a
@@ -59,20 +62,24 @@ export class Faults<Operation extends string> {
    * @throws PortError `invalid-argument` for an unknown operation, field, code or number
    */
   next(operation: Operation | '*', fault: Fault): void {
-    this.#check(operation, fault)
-    const times = fault.times ?? (fault.probability === undefined ? 1 : Number.POSITIVE_INFINITY)
-    this.#rules.push({ rule: { ...fault, operation }, left: times })
+    this.script([{ ...fault, operation }])
   }
 
   /** Adds a fault that stays until {@link clear}: an outage. */
   always(operation: Operation | '*', fault: Omit<Fault, 'times'>): void {
     this.#check(operation, fault)
+    if ((fault as Fault).times !== undefined)
+      throw invalidArgument('a fault that stays has no number of times')
     this.#rules.push({ rule: { ...fault, operation }, left: Number.POSITIVE_INFINITY })
   }
 
-  /** Adds a whole script. */
+  /** Adds a whole script, or nothing of it where a rule is refused. */
   script(rules: readonly FaultRule<Operation>[]): void {
-    for (const { operation, ...fault } of rules) this.next(operation, fault)
+    for (const { operation, ...fault } of rules) this.#check(operation, fault)
+    for (const rule of rules) {
+      const left = rule.times ?? (rule.probability === undefined ? 1 : Number.POSITIVE_INFINITY)
+      this.#rules.push({ rule: { ...rule }, left })
+    }
   }
 
   /** Ends every fault. */
@@ -92,14 +99,34 @@ export class Faults<Operation extends string> {
   ): Promise<unknown> {
     const fault = this.#take(call)
     if (fault === undefined) return proceed()
-    if (fault.latencyMs !== undefined) await this.#clock.sleep(fault.latencyMs, call.signal)
     if (fault.when !== 'after') {
+      await this.#wait(fault, call)
       if (fault.error === undefined) return proceed()
       throw this.#error(fault, fault.error, 'not-applied')
     }
     const answer = await proceed()
+    await this.#wait(fault, call)
     if (fault.error === undefined) return answer
     throw this.#error(fault, fault.error, 'unknown')
+  }
+
+  /** What an outage of all operations means for a ping: it fails as they do, and uses up no fault of theirs. */
+  async applyOutage(call: InterceptedCall, proceed: () => Promise<unknown>): Promise<unknown> {
+    const lasting = this.#rules.find(
+      ({ rule, left }) =>
+        rule.operation === '*' &&
+        left === Number.POSITIVE_INFINITY &&
+        rule.match === undefined &&
+        rule.probability === undefined,
+    )
+    if (lasting === undefined) return proceed()
+    await this.#wait(lasting.rule, call)
+    if (lasting.rule.error === undefined) return proceed()
+    throw this.#error(lasting.rule, lasting.rule.error, 'not-applied')
+  }
+
+  async #wait({ latencyMs }: Fault, { signal }: InterceptedCall): Promise<void> {
+    if (latencyMs !== undefined) await this.#clock.sleep(latencyMs, signal)
   }
 
   #take(call: InterceptedCall & { readonly operation: Operation }): FaultRule<Operation> | undefined {
@@ -146,8 +173,20 @@ export class Faults<Operation extends string> {
     if (fault.times !== undefined) checkInteger('times', fault.times, { min: 1 })
     if (fault.latencyMs !== undefined) checkInteger('latencyMs', fault.latencyMs, { min: 0 })
     if (fault.retryAfterMs !== undefined) checkInteger('retryAfterMs', fault.retryAfterMs, { min: 0 })
-    if (fault.probability !== undefined && !(fault.probability >= 0 && fault.probability <= 1)) {
+    const { probability, error } = fault
+    if (
+      probability !== undefined &&
+      !(typeof probability === 'number' && probability >= 0 && probability <= 1)
+    ) {
       throw invalidArgument('a probability is a number from 0 to 1')
+    }
+    for (const field of ['match', 'reason'] as const)
+      if (fault[field] !== undefined) checkText(field, fault[field])
+    if (fault.reason !== undefined && error !== 'rejected') {
+      throw invalidArgument('a reason belongs to the error "rejected"')
+    }
+    if (fault.retryAfterMs !== undefined && error !== 'rate-limited' && error !== 'unavailable') {
+      throw invalidArgument('a retryAfterMs belongs to the error "rate-limited" or "unavailable"')
     }
   }
 }

@@ -35,7 +35,7 @@ export class Journal<Operation extends string> {
 
   /** Every entry so far, oldest first, as copies. */
   get entries(): readonly JournalEntry<Operation>[] {
-    return this.#entries.map((entry) => ({ ...entry, effects: [...entry.effects] }))
+    return this.#entries.map((entry) => ({ ...entry, at: new Date(entry.at), effects: [...entry.effects] }))
   }
 
   /** The entries of one operation. */
