@@ -1,8 +1,8 @@
 /** Structured logs: one JSON object a line. What runs the program decides where they go. */
 import { type CallEvent, PortError } from 'portside'
 
-export type Fields = Readonly<Record<string, unknown>>
-export type Level = 'info' | 'warn' | 'error'
+type Fields = Readonly<Record<string, unknown>>
+type Level = 'info' | 'warn' | 'error'
 export type Logger = Readonly<Record<Level, (message: string, fields?: Fields) => void>>
 
 /** @param write takes each line. @default the standard output */

@@ -87,7 +87,7 @@ export class OutboxWorker {
       const act = await effect.prepare(subjectId)
       whenUnknown = effect.whenUnknown
       await act()
-      this.#log.info('done', { kind, subjectId, attempts })
+      this.#log.info('an effect ended as done', { kind, subjectId, attempts })
       return { state: 'done' }
     } catch (error) {
       const decision = decide(error, whenUnknown, attempts, this.#settings)

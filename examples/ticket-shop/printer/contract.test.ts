@@ -1,13 +1,16 @@
 /** One contract, two subjects: what holds for the fake holds for the adapter. */
-import { type FakeContext, guard, PortError, systemClock } from 'portside'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type FakeContext, guard, PortError, ServiceUrl, systemClock } from 'portside'
 import { expectPortError, type OpenSubject } from 'portside/contract-tests'
 import { describeContract } from 'portside/contract-tests/vitest'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { ticketPrinterContract } from './contract.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { type InsidePrinter, ticketPrinterContract } from './contract.ts'
 import { type PrintShopEmulator, startPrintShop } from './emulator.ts'
 import { classifyPrintShopError, PrintShopRefusal } from './errors.ts'
 import { FakeTicketPrinter } from './fake.ts'
-import { printShopTicketPrinter } from './http.ts'
+import { printShop, printShopTicketPrinter } from './http.ts'
 import { TicketPrinter } from './ticket-printer.ts'
 
 const apiKey = 'canary-key-of-the-print-shop'
@@ -18,11 +21,7 @@ describeContract(ticketPrinterContract, {
   kind: 'fake',
   async open() {
     const fake = new FakeTicketPrinter()
-    return {
-      guarded: fake.guarded,
-      openAnother: async () => fake.guarded,
-      delayNext: (operation, ms) => fake.faults.next(operation as 'print', { latencyMs: ms }),
-    }
+    return { guarded: fake.guarded, openAnother: async () => fake.guarded, ...controls(fake) }
   },
 })
 
@@ -31,20 +30,24 @@ describeContract(ticketPrinterContract, {
   kind: 'emulator',
   async open() {
     const { fake, shop, guarded, dispose } = await openAdapter()
-    return {
-      guarded,
-      openAnother: async () => adapterOn(shop.origin),
-      delayNext: (operation, ms) => fake.faults.next(operation as 'print', { latencyMs: ms }),
-      canaries: [apiKey],
-      dispose,
-    }
+    const openAnother = async () => adapterOn(shop.origin)
+    return { guarded, openAnother, canaries: [apiKey], dispose, ...controls(fake) }
   },
-  async openUnreachable(): Promise<OpenSubject<TicketPrinter>> {
+  async openUnreachable() {
     const { shop } = await openAdapter()
     await shop.close()
     return { guarded: adapterOn(shop.origin), canaries: [apiKey] }
   },
 })
+
+/** What the contract may do behind the port: the fake is at the end of both ways. */
+function controls(fake: FakeTicketPrinter): Partial<OpenSubject<TicketPrinter>> {
+  return {
+    inside: fake satisfies InsidePrinter,
+    delayNext: (operation, ms) => fake.faults.next(operation as 'print', { latencyMs: ms }),
+    force: (operation, failure) => fake.faults.next(operation as 'print', failure),
+  }
+}
 
 function adapterOn(origin: URL, key = apiKey) {
   return guard(TicketPrinter, printShopTicketPrinter({ origin, apiKey: key }))
@@ -56,45 +59,58 @@ async function openAdapter(context: FakeContext = { clock: systemClock }) {
   return { fake, shop, guarded: adapterOn(shop.origin), dispose: () => shop.close() }
 }
 
-describe('the adapter, beyond the contract', () => {
-  async function open() {
-    const opened = await openAdapter()
-    onTestFinished(opened.dispose)
-    return { ...opened, port: opened.guarded.port }
-  }
+test('a wrong key is unauthenticated', async () => {
+  const { shop, dispose } = await openAdapter()
+  onTestFinished(dispose)
+  const stranger = adapterOn(shop.origin, 'another-key')
+  await expectPortError(stranger.port.find('job-1'), 'unauthenticated')
+  await expectPortError(stranger.ping(), 'unauthenticated')
+})
 
-  test('a lost answer is of unknown outcome, and the job is there', async () => {
-    const { fake, port } = await open()
-    fake.faults.next('print', { error: 'unavailable', when: 'after' })
-    await expectPortError(port.print('job-1', [ticket]), 'unavailable', { outcome: 'unknown' })
-    expect(fake.jobs).toMatchObject([{ id: 'job-1' }])
-  })
+test('an answer that is no job is corrupt; after an order, the order stands', async () => {
+  const server = createServer((_, response) => response.end('{"id":7}')).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const { port } = adapterOn(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+  await expectPortError(port.print('job-1', [ticket]), 'corrupt', { outcome: 'applied' })
+  await expectPortError(port.find('job-1'), 'corrupt', { outcome: 'not-applied' })
+})
 
-  test('a shop that is down has not taken the job', async () => {
-    const { fake, port } = await open()
-    fake.faults.next('print', { error: 'unavailable', retryAfterMs: 3_000 })
-    const error = await expectPortError(port.print('job-1', [ticket]), 'unavailable', {
-      outcome: 'not-applied',
-    })
-    expect(error.retryAfterMs).toBe(3_000)
-    expect(fake.jobs).toEqual([])
+test('a redirect is not followed: it would carry the key elsewhere', async () => {
+  let visitors = 0
+  const elsewhere = createServer((_, response) => {
+    visitors += 1
+    response.end('{}')
+  }).listen(0, '127.0.0.1')
+  await once(elsewhere, 'listening')
+  const location = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`
+  const shop = createServer((_, response) => response.writeHead(307, { location }).end()).listen(
+    0,
+    '127.0.0.1',
+  )
+  await once(shop, 'listening')
+  onTestFinished(() => {
+    elsewhere.close()
+    shop.close()
   })
+  const { port } = adapterOn(new URL(`http://127.0.0.1:${(shop.address() as AddressInfo).port}`))
+  await expectPortError(port.find('job-1'), 'unavailable')
+  expect(visitors).toBe(0)
+})
 
-  test('a printed job cannot be cancelled, on the fake and through the adapter', async () => {
-    const { fake, port } = await open()
-    await port.print('job-1', [ticket])
-    fake.finishAll()
-    await expectPortError(fake.cancel('job-1'), 'precondition-failed')
-    await expectPortError(port.cancel('job-1'), 'precondition-failed')
-    expect((await port.find('job-1'))?.status).toBe('printed')
-  })
-
-  test('a wrong key is unauthenticated', async () => {
-    const { shop } = await open()
-    const { port, ping } = adapterOn(shop.origin, 'another-key')
-    await expectPortError(port.find('job-1'), 'unauthenticated')
-    await expectPortError(ping.call(adapterOn(shop.origin, 'another-key')), 'unauthenticated')
-  })
+test.each([
+  ['print-shop://key:secret-key@print.example', undefined],
+  ['print-shop+http://key:secret-key@127.0.0.1:8080', undefined],
+  ['print-shop+http://key:secret-key@[::1]:8080', undefined],
+  ['print-shop+http://key:secret-key@print.example', /loopback/],
+  ['print-shop://print.example', /API key/],
+  ['print-shop://key:secret-key@print.example/v2', /path/],
+  ['print-shop://key:secret-key@print.example?retries=3', /unknown/],
+])('the URL %s has this problem: %s', (text, problem) => {
+  const parsed = ServiceUrl.parse(text, printShop.parameters)
+  const problems = 'url' in parsed ? printShop.validate?.(parsed.url) : parsed.problems
+  expect(problems).toEqual(problem === undefined ? [] : [expect.stringMatching(problem)])
+  expect(String(problems)).not.toContain('secret-key')
 })
 
 test.each([

@@ -14,6 +14,12 @@ const ticket: Ticket = { event: 'Opening night', seat: 'A-1', holder: 'ada@examp
 const other: Ticket = { ...ticket, seat: 'A-2' }
 type Context = BehaviourContext<TicketPrinter>
 
+/** What a subject's `inside` must offer: a hand on the printer itself. */
+export interface InsidePrinter {
+  /** Prints all that is waiting. */
+  finishAll(): void
+}
+
 const words = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what the port refuses
@@ -125,6 +131,53 @@ export const ticketPrinterContract: Contract<TicketPrinter> = defineContract(Tic
     async check({ port }: Context) {
       await port.cancel('nobody')
       await port.cancel('nobody')
+    },
+  },
+  {
+    id: 'cancel/a-printed-job-stays',
+    sentence: 'Cancelling a job that is printed is precondition-failed, and the job stays.',
+    needs: ['inside'],
+    async check({ port, inside }: Context) {
+      await port.print('job-1', [ticket])
+      ;(inside as InsidePrinter).finishAll()
+      await expectPortError(port.cancel('job-1'), 'precondition-failed', { outcome: 'not-applied' })
+      assert.equal((await port.find('job-1'))?.status, 'printed')
+    },
+  },
+  {
+    id: 'failures/a-lost-answer-leaves-a-doubt-that-repeating-ends',
+    sentence:
+      'When the answer is lost the outcome is unknown, the job is there, and repeating it is harmless.',
+    needs: ['force'],
+    async check({ port, force }: Context) {
+      force?.('print', { error: 'unavailable', when: 'after' })
+      await expectPortError(port.print('job-1', [ticket]), 'unavailable', { outcome: 'unknown' })
+      const job = await port.find('job-1')
+      assert.deepEqual(job?.tickets, [ticket])
+      assert.deepEqual(await port.print('job-1', [ticket]), job)
+    },
+  },
+  {
+    id: 'failures/a-shop-that-is-down-has-not-taken-the-job',
+    sentence: 'When the shop refuses because it is down, the call is unavailable, retryable and not applied.',
+    needs: ['force'],
+    async check({ port, force }: Context) {
+      force?.('print', { error: 'unavailable' })
+      const expected = { outcome: 'not-applied', retryable: true } as const
+      await expectPortError(port.print('job-1', [ticket]), 'unavailable', expected)
+      assert.equal(await port.find('job-1'), undefined)
+    },
+  },
+  {
+    id: 'failures/a-rate-limit-says-how-long',
+    sentence: 'When the shop asks to be left alone, the call is rate-limited and says for how long.',
+    needs: ['force'],
+    async check({ port, force }: Context) {
+      force?.('print', { error: 'rate-limited', retryAfterMs: 3_000 })
+      const error = await expectPortError(port.print('job-1', [ticket]), 'rate-limited', {
+        outcome: 'not-applied',
+      })
+      assert.equal(error.retryAfterMs, 3_000)
     },
   },
 ])

@@ -13,7 +13,7 @@ import { addToOutbox } from '../outbox/outbox.ts'
 import { ShopError } from './errors.ts'
 
 /** Seats by their labels, or the best so many that are free. */
-export type SeatChoice = { readonly seats: readonly string[] } | { readonly bestAvailable: number }
+type SeatChoice = { readonly seats: readonly string[] } | { readonly bestAvailable: number }
 
 export type OrderRequest = { readonly eventId: string } & SeatChoice
 
