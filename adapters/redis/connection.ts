@@ -36,6 +36,8 @@ export class RedisConnection {
   #lastError: Error | undefined
   #wasReady: boolean
   #lostAt: number | undefined
+  // ioredis goes on where SELECT fails, on database 0: another service's keys.
+  #wrongDatabase = false
   // One set for all calls that wait, rather than listeners of each: there may be thousands.
   readonly #waiters = new Set<PromiseWithResolvers<void>>()
   readonly #listeners: readonly (readonly [event: string, listener: (...args: never[]) => void])[]
@@ -91,9 +93,9 @@ export class RedisConnection {
    */
   async ready(signal: AbortSignal): Promise<void> {
     const { client } = this
-    if (client.status === 'ready') return
+    if (client.status === 'ready' && !this.#wrongDatabase) return
     if (signal.aborted) throw endedBy(signal, 'not-applied')
-    if (client.status === 'end') throw this.#unreachable()
+    if (client.status === 'end' || this.#wrongDatabase) throw this.#unreachable()
     if (client.status === 'wait') {
       // Whether it succeeds is told by the events below.
       client.connect().catch(() => {})
@@ -152,6 +154,10 @@ export class RedisConnection {
   }
 
   #connected(): void {
+    if (this.#wrongDatabase) {
+      this.#giveUp()
+      return
+    }
     this.#wasReady = true
     this.#lostAt = undefined
     this.#lastError = undefined
@@ -159,6 +165,7 @@ export class RedisConnection {
   }
 
   #disconnected(): void {
+    this.#wrongDatabase = false
     this.#lostAt ??= performance.now()
     if (!this.#wasReady || performance.now() - this.#lostAt >= reconnectGraceMs) this.#giveUp()
   }
@@ -169,6 +176,9 @@ export class RedisConnection {
 
   #failed(error: Error): void {
     this.#lastError = cleaned(error) as Error
+    if ('command' in error && (error.command as { readonly name?: unknown }).name === 'select') {
+      this.#wrongDatabase = true
+    }
   }
 
   /** An error with what is known of the effect, where the client's own text does not tell it. */
@@ -229,11 +239,17 @@ async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal)
 
 function refuseRepeating(client: Redis | Cluster): void {
   const problems = isCluster(client) ? clusterProblems(client) : nodeProblems(client.options)
-  if (problems.length === 0) return
-  throw invalidArgument(
-    `this client would repeat commands whose answer was lost, and so add twice; set ${problems.join(' and ')}, ` +
-      'or give a duplicate() with these options',
-  )
+  if (problems.length > 0) {
+    throw invalidArgument(
+      `this client would repeat commands whose answer was lost, and so add twice; set ${problems.join(' and ')}, ` +
+        'or give a duplicate() with these options',
+    )
+  }
+  if ((client.options.keyPrefix ?? '').length > 0) {
+    throw invalidArgument(
+      "this client has ioredis' own keyPrefix, which scans ignore; give the store's instead",
+    )
+  }
 }
 
 function nodeProblems({ maxRetriesPerRequest }: Redis['options']): string[] {

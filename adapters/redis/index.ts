@@ -116,7 +116,7 @@ async function connectionOptions(url: ServiceUrl, service: string): Promise<Node
     connectTimeout: url.integer('connectTimeoutMs') ?? defaultConnectTimeoutMs,
     // Not commandTimeout, which leaves a dead connection in place: the guard has a deadline for each call already.
     socketTimeout: url.integer('silenceTimeoutMs') ?? defaultSilenceTimeoutMs,
-    disconnectTimeout: 100,
+    disconnectTimeout: 10,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
   }
