@@ -65,12 +65,9 @@ export class SignedUrlServer {
     const permit = { method, key, expires, contentType }
     const path = key.split('/').map(encodeURIComponent).join('/')
     const url = new URL(`http://127.0.0.1:${port}/${bucket}/${path}`)
-    url.search = new URLSearchParams({
-      method,
-      expires,
-      contentType,
-      signature: this.#signature(permit),
-    }).toString()
+    const signature = this.#signature(permit)
+    const typed = contentType === '' ? {} : { contentType }
+    url.search = new URLSearchParams({ expires, ...typed, signature }).toString()
     return url
   }
 

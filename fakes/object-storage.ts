@@ -4,7 +4,7 @@
  * versions, permissions, lifecycle rules.
  */
 import { createHash } from 'node:crypto'
-import { checkInteger, compareUtf8 } from '../src/calls/arguments.ts'
+import { checkFields, checkInteger, compareUtf8 } from '../src/calls/arguments.ts'
 import { isByteStream, readBytes, untilAbortedBytes } from '../src/calls/bytes.ts'
 import { openPageToken, sealPageToken } from '../src/calls/page-token.ts'
 import { PortError } from '../src/errors.ts'
@@ -29,6 +29,7 @@ import {
   type StoredObject,
   type WrittenObject,
 } from '../src/ports/object-storage.ts'
+import { attributeFields } from '../src/ports/object-storage-checks.ts'
 import type { FakeContext, FakeFactory } from '../src/services/declare.ts'
 import { Fake } from './fake.ts'
 import { SignedUrlServer } from './object-storage-urls.ts'
@@ -93,6 +94,7 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
     const seeds = Object.entries(objects).map(([key, seed]) => {
       const given = typeof seed === 'string' || seed instanceof Uint8Array ? { body: seed } : seed
       const { body, ...attributes } = given
+      checkFields(`the seed of "${key}"`, attributes, attributeFields)
       check?.(key, body, attributes as Readonly<Record<string, unknown>>)
       return { key, body: new Uint8Array(Buffer.from(body as Uint8Array)), attributes }
     })
@@ -188,17 +190,18 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
     let last = ''
     for (const key of this.#keys()) {
       if (!key.startsWith(prefix)) continue
-      const name = commonPrefix(key, prefix, delimiter) ?? key
+      const shared = commonPrefix(key, prefix, delimiter)
+      const name = shared ?? key
       if (name === last || compareUtf8(name, cursor) <= 0) continue
       // A prefix counts as one entry, like an object.
       if (objects.length + prefixes.length === pageSize) {
         return { objects, prefixes, nextPageToken: sealPageToken(query, last) }
       }
       last = name
-      if (name === key && commonPrefix(key, prefix, delimiter) === undefined) {
+      if (shared === undefined) {
         const { size, etag, lastModified } = infoOf(key, this.#version(key))
         objects.push({ key, size, etag, lastModified })
-      } else prefixes.push(name)
+      } else prefixes.push(shared)
     }
     return { objects, prefixes, nextPageToken: undefined }
   }

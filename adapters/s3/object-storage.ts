@@ -217,7 +217,7 @@ class S3ObjectStorage implements ObjectStorage {
     const abortSignal = signalOf(options)
     const { CopyObjectResult } = await this.#client.send(new CopyObjectCommand(input), { abortSignal })
     this.#bucketSeen = true
-    return { key: destination, etag: CopyObjectResult?.ETag ?? '' }
+    return { key: destination, etag: quoted(CopyObjectResult?.ETag) }
   }
 
   async list(options: ListPageOptions = {}): Promise<ObjectPage> {
@@ -241,7 +241,7 @@ class S3ObjectStorage implements ObjectStorage {
       objects: (page.Contents ?? []).map((object) => ({
         key: decodeListed(object.Key ?? ''),
         size: object.Size ?? 0,
-        etag: object.ETag ?? '',
+        etag: quoted(object.ETag),
         lastModified: wholeSeconds(object.LastModified),
       })),
       prefixes: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decodeListed(Prefix)),
@@ -320,9 +320,9 @@ class S3ObjectStorage implements ObjectStorage {
 
   async #putWhole(target: Target, bytes: Uint8Array, signal: AbortSignal): Promise<WrittenObject> {
     const input = { ...target, Body: bytes, ContentLength: bytes.length }
-    const { ETag = '' } = await this.#client.send(new PutObjectCommand(input), { abortSignal: signal })
+    const { ETag } = await this.#client.send(new PutObjectCommand(input), { abortSignal: signal })
     this.#bucketSeen = true
-    return { key: target.Key, size: bytes.length, etag: ETag }
+    return { key: target.Key, size: bytes.length, etag: quoted(ETag) }
   }
 
   async #putInParts(
@@ -351,8 +351,8 @@ class S3ObjectStorage implements ObjectStorage {
   async #etagOf(key: string, signal: AbortSignal): Promise<string> {
     const input = { Bucket: this.#bucket, Key: key }
     try {
-      const { ETag = '' } = await this.#client.send(new HeadObjectCommand(input), { abortSignal: signal })
-      return ETag
+      const { ETag } = await this.#client.send(new HeadObjectCommand(input), { abortSignal: signal })
+      return quoted(ETag)
     } catch (error) {
       const message = 'the object was stored, but its etag could not be read'
       throw new PortError({
@@ -470,7 +470,7 @@ function objectInfo(
   return {
     key,
     size,
-    etag: answer.ETag ?? '',
+    etag: quoted(answer.ETag),
     lastModified: wholeSeconds(answer.LastModified),
     contentType: answer.ContentType ?? 'application/octet-stream',
     ...(CacheControl === undefined ? {} : { cacheControl: CacheControl }),
@@ -479,6 +479,11 @@ function objectInfo(
     ...(ContentLanguage === undefined ? {} : { contentLanguage: ContentLanguage }),
     metadata: { ...answer.Metadata },
   }
+}
+
+/** Some servers leave the quotes out where the etag stands in XML. */
+function quoted(etag = ''): string {
+  return etag.startsWith('"') ? etag : `"${etag}"`
 }
 
 /** Listings of some servers have milliseconds, headers never: the same object must show the same time. */
@@ -502,7 +507,7 @@ function batchesOf(keys: readonly string[]): string[][] {
 
 function itemError(key: string, error: unknown): PortError {
   const known = classifyS3Error(error) ?? { code: 'internal' as const, message: 'the key was not deleted' }
-  return new PortError({ ...known, port: ObjectStorage.name, operation: 'deleteMany', subject: key })
+  return new PortError({ ...known, subject: key, cause: error })
 }
 
 /** The errors in the answer to DeleteObjects have codes but no status. */

@@ -24,7 +24,9 @@ export const largestPartBytes: number = 5 * 1024 ** 3
 /** How many parts are sent at once; as many again times the part size is the memory it takes. */
 const partsAtOnce = 4
 const attemptsPerPart = 3
-const cleanUpMs = 20_000
+const removalAttempts = 3
+/** For requests that go on when the call is over. */
+const requestMs = 10_000
 
 /** One piece of a body; all but the last have the part size. */
 export interface Part {
@@ -97,7 +99,7 @@ type Target = Readonly<{ Bucket: string | undefined; Key: string | undefined; Up
 /** Not cancelled itself: an upload that began but whose id was not heard could never be removed. */
 async function begin({ client, create, signal, background }: UploadRequest): Promise<string> {
   const begun = client.send(new CreateMultipartUploadCommand(create), {
-    abortSignal: AbortSignal.timeout(cleanUpMs),
+    abortSignal: AbortSignal.timeout(requestMs),
   })
   const onAbort = Promise.withResolvers<never>()
   const abort = (): void => onAbort.reject(signal.reason)
@@ -201,18 +203,20 @@ async function sendPart(
   }
 }
 
-/** Never rejects: what could not be removed is for the bucket's lifecycle rule on incomplete uploads. */
+/**
+ * Removes an upload until the service says that there is none: a part that was cut off may still have arrived after
+ * the first time. What cannot be removed is left to the bucket's lifecycle rule on incomplete uploads.
+ */
 async function removeParts(client: S3Client, target: Target): Promise<void> {
-  if (target.UploadId === '') return
-  for (let attempt = 1; attempt <= attemptsPerPart; attempt += 1) {
+  for (let attempt = 1; attempt <= removalAttempts; attempt += 1) {
     try {
-      const options = { abortSignal: AbortSignal.timeout(cleanUpMs / attemptsPerPart) }
+      const options = { abortSignal: AbortSignal.timeout(requestMs) }
       await client.send(new AbortMultipartUploadCommand(target), options)
-      return
     } catch (error) {
       if (codeOf(error) === 'NoSuchUpload') return
-      const retryable = classifyS3Error(error)?.outcome !== 'not-applied'
-      if (!retryable) return
+      const known = classifyS3Error(error)
+      // The failure that led here is the one to tell; a mistake of our own is not to be hidden by it.
+      if (known === undefined && (error as Partial<Error>).name !== 'TimeoutError') throw error
     }
   }
 }

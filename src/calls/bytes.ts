@@ -1,6 +1,6 @@
 /** Bodies of bytes on their way in: copied or wrapped, and held to the size and checksum they were said to have. */
 import { createHash, type Hash } from 'node:crypto'
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, PortError } from '../errors.ts'
 import type { CallScope } from '../port.ts'
 import { checkText, typeName } from './arguments.ts'
 
@@ -120,7 +120,8 @@ class ByteCheck {
 
 /**
  * Reads `source` until `signal` is aborted, then rejects with its reason at once, also where the source never
- * answers again; the source is told to stop.
+ * answers again; the source is told to stop. A body that was not read to its end is not stored, so the outcome of
+ * that is `not-applied`.
  */
 export async function* untilAbortedBytes(
   source: AsyncIterable<Uint8Array>,
@@ -132,13 +133,13 @@ export async function* untilAbortedBytes(
     stop = reject
   })
   aborted.catch(() => {})
-  const onAbort = (): void => stop(signal.reason)
+  const onAbort = (): void => stop(notApplied(signal.reason))
   signal.addEventListener('abort', onAbort, { once: true })
   let over = false
   let hanging = false
   try {
     for (;;) {
-      signal.throwIfAborted()
+      if (signal.aborted) throw notApplied(signal.reason)
       hanging = true
       const step = iterator.next()
       step.catch(() => {})
@@ -159,6 +160,11 @@ export async function* untilAbortedBytes(
       if (!hanging) await stopped
     }
   }
+}
+
+function notApplied(reason: unknown): unknown {
+  if (!PortError.is(reason)) return reason
+  return new PortError({ ...reason, message: reason.detail, outcome: 'not-applied' })
 }
 
 /** Everything a stream of bytes gives, as one array. */

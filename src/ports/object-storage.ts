@@ -4,7 +4,7 @@ import { type ByteSource, checkByteSource, isByteStream, ownBytes } from '../cal
 import { openPageToken, type PageQuery } from '../calls/page-token.ts'
 import { invalidArgument } from '../errors.ts'
 import { type CallOptions, definePort, type Port } from '../port.ts'
-import type { BulkResult } from './bulk.ts'
+import { type BulkResult, brandedBulk } from './bulk.ts'
 import {
   attributeFields,
   checkAttributes,
@@ -284,6 +284,7 @@ export const ObjectStorage: Port<ObjectStorage> = definePort<ObjectStorage>({
       },
       subject: (keys: readonly string[]) => (keys.length === 1 ? keys[0] : `${keys.length} keys`),
       input: ([keys]) => [[...keys]],
+      output: brandedBulk,
     },
     copy: {
       kind: 'call',

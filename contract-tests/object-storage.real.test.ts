@@ -1,0 +1,177 @@
+/**
+ * The contract of object storage on a real S3 server, through the `s3` adapter, and what only a real server can
+ * show. Run by `contract-tests/real-s3/run.sh`, or on any server whose bucket is empty and named in
+ * PORTSIDE_TEST_S3_URL; not part of `npm test`.
+ */
+import assert from 'node:assert/strict'
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  ListMultipartUploadsCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
+import * as fc from 'fast-check'
+import { describe, test } from 'vitest'
+import { s3 } from '../adapters/s3/index.ts'
+import { FakeObjectStorage } from '../fakes/object-storage.ts'
+import { systemClock } from '../src/calls/clock.ts'
+import { type Guarded, guard } from '../src/calls/guard.ts'
+import type { ObjectStorage } from '../src/ports/object-storage.ts'
+import { ServiceUrl } from '../src/services/url.ts'
+import type { OpenSubject, Subject } from './contract.ts'
+import { collect, expectPortError } from './expect.ts'
+import { pattern, severalPartsBytes, streamOf } from './object-storage/samples.ts'
+import { objectStorageContract } from './object-storage.ts'
+import { objectCommands, runObjectCommand } from './object-storage-model.ts'
+import { describeContract } from './vitest.ts'
+
+const given = process.env.PORTSIDE_TEST_S3_URL
+assert.ok(given, 'PORTSIDE_TEST_S3_URL must name a real S3 server: run contract-tests/real-s3/run.sh')
+const template: string = given
+
+/** A client of a bucket of that server, or of another endpoint. */
+async function connect(bucket?: string, endpoint?: string): Promise<Guarded<ObjectStorage>> {
+  const text = new URL(template)
+  if (bucket !== undefined) text.hostname = bucket
+  if (endpoint !== undefined) text.searchParams.set('endpoint', endpoint)
+  const parsed = ServiceUrl.parse(text.toString(), s3.parameters)
+  if (!('url' in parsed)) assert.fail(`PORTSIDE_TEST_S3_URL: ${parsed.problems.join('; ')}`)
+  assert.deepEqual(s3.validate?.(parsed.url), [])
+  const driver = await s3.open(parsed.url, { service: 'objects', clock: systemClock })
+  return guard(s3.port, driver, { secrets: parsed.url.secrets })
+}
+
+let buckets = 0
+
+/** A bucket of its own, removed with all that is in it. */
+async function openBucket(): Promise<OpenSubject<ObjectStorage> & { readonly client: S3Client }> {
+  buckets += 1
+  const bucket = `portside-${process.pid}-${buckets}`
+  const admin = await connect(bucket)
+  const client = admin.native as S3Client
+  await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  return {
+    client,
+    guarded: await connect(bucket),
+    openAnother: () => connect(bucket),
+    passTime: (ms) => systemClock.sleep(ms),
+    canaries: [decodeURIComponent(new URL(template).password)],
+    async dispose() {
+      const keys = (await collect(admin.port.listAll())).map(({ key }) => key)
+      await admin.port.deleteMany(keys)
+      await client.send(new DeleteBucketCommand({ Bucket: bucket }))
+      await admin.close()
+    },
+  }
+}
+
+const subject: Subject<ObjectStorage> = {
+  name: 's3 on a real server',
+  kind: 'real',
+  open: openBucket,
+  openUnreachable: async () => ({
+    guarded: await connect(undefined, 'http://127.0.0.1:1'),
+    canaries: [decodeURIComponent(new URL(template).password)],
+  }),
+}
+
+describeContract(objectStorageContract, subject)
+
+async function withBucket(
+  check: (open: Awaited<ReturnType<typeof openBucket>>, bucket: string) => Promise<void>,
+): Promise<void> {
+  const open = await openBucket()
+  try {
+    await check(open, `portside-${process.pid}-${buckets}`)
+  } finally {
+    await open.guarded.close()
+    await open.dispose?.()
+  }
+}
+
+describe('s3 on a real server', () => {
+  test('a failed or cancelled upload leaves no parts behind', async () => {
+    await withBucket(async ({ guarded, client }, bucket) => {
+      const uploads = async (): Promise<unknown[]> => {
+        const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
+        return Uploads
+      }
+      let during: unknown[] = []
+      const failing = async function* (): AsyncGenerator<Uint8Array> {
+        yield* streamOf(pattern(severalPartsBytes), 1_000_000)
+        during = await uploads()
+        throw new Error('the source failed')
+      }
+      await assert.rejects(guarded.port.put('failed', failing()), /the source failed/)
+      assert.equal(during.length, 1, 'an upload in parts was under way')
+      assert.deepEqual(await uploads(), [])
+
+      for (const afterBytes of [0, 6_000_000, 12_000_000]) {
+        const controller = new AbortController()
+        const aborted = async function* (): AsyncGenerator<Uint8Array> {
+          let sent = 0
+          for await (const chunk of streamOf(pattern(severalPartsBytes), 1_000_000)) {
+            if (sent >= afterBytes) controller.abort()
+            yield chunk
+            sent += chunk.length
+            await new Promise((resolve) => setImmediate(resolve))
+          }
+        }
+        const put = guarded.port.put('aborted', aborted(), { signal: controller.signal })
+        await expectPortError(put, 'cancelled', { outcome: 'not-applied' })
+      }
+      // Closing waits for what is still being cleaned up.
+      await guarded.close()
+      assert.deepEqual(await uploads(), [])
+    })
+  })
+
+  test('a wrong secret, an unknown key and a missing bucket have their own codes, and no error shows a secret', async () => {
+    const wrong = new URL(template)
+    wrong.password = 'canary-of-a-wrong-secret'
+    const unknown = new URL(template)
+    unknown.username = 'NOSUCHKEY'
+    const missing = new URL(template)
+    missing.hostname = 'no-such-bucket-anywhere'
+    for (const [url, code] of [
+      [wrong, 'unauthenticated'],
+      [unknown, 'unauthenticated'],
+      [missing, 'not-found'],
+    ] as const) {
+      const parsed = ServiceUrl.parse(url.toString(), s3.parameters)
+      assert.ok('url' in parsed)
+      const driver = await s3.open(parsed.url, { service: 'objects', clock: systemClock })
+      const opened = guard(s3.port, driver)
+      const { port } = opened
+      const calls = [() => port.get('a'), () => port.put('a', 'x'), () => port.list(), () => port.delete('a')]
+      for (const call of calls) {
+        const error = await expectPortError(call(), code, { outcome: 'not-applied', retryable: false })
+        const shown = JSON.stringify(error) + String(error.stack) + JSON.stringify(error.cause)
+        assert.ok(!shown.includes('canary'), 'the secret is shown')
+      }
+      if (code === 'not-found') await expectPortError(port.head('a'), 'not-found')
+      await expectPortError(opened.ping(), code)
+      await opened.close()
+    }
+  })
+
+  test('random commands answer on the fake what they answer here', async () => {
+    await withBucket(async ({ guarded }) => {
+      const real = guarded.port
+      await fc.assert(
+        fc.asyncProperty(objectCommands, async (commands) => {
+          const fake = new FakeObjectStorage()
+          await real.deleteMany((await real.list()).objects.map(({ key }) => key))
+          for (const command of commands) {
+            const [onFake, onReal] = [
+              await runObjectCommand(fake, command),
+              await runObjectCommand(real, command),
+            ]
+            assert.deepEqual(onReal, onFake, JSON.stringify(command))
+          }
+        }),
+        { numRuns: 150 },
+      )
+    })
+  })
+})

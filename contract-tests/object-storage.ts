@@ -1,0 +1,34 @@
+/** What every object storage must do. */
+import { ObjectStorage } from '../src/ports/object-storage.ts'
+import { commonBehaviours } from './common.ts'
+import { type Contract, defineContract } from './contract.ts'
+import { conditions } from './object-storage/conditions.ts'
+import { copiesAndDeletes } from './object-storage/copies-and-deletes.ts'
+import { lists } from './object-storage/lists.ts'
+import { reads } from './object-storage/reads.ts'
+import { signedUrls } from './object-storage/signed-urls.ts'
+import { writes } from './object-storage/writes.ts'
+
+export const objectStorageContract: Contract<ObjectStorage> = defineContract(ObjectStorage, [
+  ...commonBehaviours(
+    ObjectStorage,
+    {
+      put: (port, options) => port.put('sample', 'content', options),
+      get: (port, options) => port.get('sample', options),
+      head: (port, options) => port.head('sample', options),
+      delete: (port, options) => port.delete('sample', options),
+      deleteMany: (port, options) => port.deleteMany(['sample', 'other'], options),
+      copy: (port, options) => port.copy('sample', 'copy', options),
+      list: (port, options) => port.list(options),
+      listAll: (port, options) => port.listAll(options),
+      signUrl: (port, options) => port.signUrl('sample', { expiresInMs: 60_000, ...options }),
+    },
+    { local: ['signUrl'] },
+  ),
+  ...writes,
+  ...conditions,
+  ...reads,
+  ...lists,
+  ...copiesAndDeletes,
+  ...signedUrls,
+])

@@ -1,0 +1,161 @@
+/** What holds for copying and deleting. */
+import assert from 'node:assert/strict'
+import { expectPortError } from '../expect.ts'
+import { type ObjectBehaviour, pattern, severalPartsBytes, textAt } from './samples.ts'
+
+const attributes = { contentType: 'text/plain', cacheControl: 'no-store', metadata: { origin: 'source' } }
+
+export const copiesAndDeletes: readonly ObjectBehaviour[] = [
+  {
+    id: 'copy/content-and-attributes',
+    sentence: 'A copy has the content, attributes and metadata of its source and lives on its own.',
+    async check({ port }) {
+      await port.put('source/é +%', 'content', attributes)
+      const { key, etag } = await port.copy('source/é +%', 'copy')
+      const info = await port.head('copy')
+      assert.deepEqual([key, etag], ['copy', info?.etag])
+      assert.deepEqual(info, { ...info, ...attributes, key: 'copy', size: 7 })
+      await port.put('source/é +%', 'changed')
+      await port.delete('source/é +%')
+      assert.equal(await textAt(port, 'copy'), 'content')
+    },
+  },
+  {
+    id: 'copy/overwrites',
+    sentence: 'A copy replaces what is at its destination altogether.',
+    async check({ port }) {
+      await port.put('source', 'new')
+      await port.put('destination', 'old, longer', attributes)
+      await port.copy('source', 'destination')
+      const info = await port.head('destination')
+      assert.deepEqual([info?.size, info?.metadata, info?.cacheControl], [3, {}, undefined])
+      assert.equal(await textAt(port, 'source'), 'new')
+    },
+  },
+  {
+    id: 'copy/replaces-attributes',
+    sentence: 'Given attributes replace all of the source; those not given fall to their defaults.',
+    async check({ port }) {
+      await port.put('source', 'content', attributes)
+      await port.copy('source', 'copy', { attributes: { metadata: { only: 'this' } } })
+      const info = await port.head('copy')
+      assert.deepEqual(info?.metadata, { only: 'this' })
+      assert.deepEqual([info?.contentType, info?.cacheControl], ['application/octet-stream', undefined])
+      assert.deepEqual((await port.head('source'))?.metadata, attributes.metadata)
+    },
+  },
+  {
+    id: 'copy/onto-itself',
+    sentence:
+      'Onto itself a copy changes the attributes and keeps the content; without attributes it is refused.',
+    async check({ port }) {
+      await port.put('self', 'content', attributes)
+      await expectPortError(port.copy('self', 'self'), 'invalid-argument')
+      await port.copy('self', 'self', { attributes: { contentType: 'text/html' } })
+      assert.equal(await textAt(port, 'self'), 'content')
+      const info = await port.head('self')
+      assert.deepEqual([info?.contentType, info?.metadata], ['text/html', {}])
+    },
+  },
+  {
+    id: 'copy/missing-source',
+    sentence: 'A missing source is not-found, names it, and leaves the destination.',
+    async check({ port }) {
+      await port.put('destination', 'kept')
+      const expected = { subject: 'missing', outcome: 'not-applied' } as const
+      await expectPortError(port.copy('missing', 'destination'), 'not-found', expected)
+      assert.equal(await textAt(port, 'destination'), 'kept')
+    },
+  },
+  {
+    id: 'copy/several-parts',
+    sentence: 'What was uploaded in parts is copied whole.',
+    async check({ port }) {
+      await port.put('large', pattern(severalPartsBytes))
+      const { etag } = await port.copy('large', 'copy')
+      const info = await port.head('copy')
+      assert.deepEqual([info?.size, info?.etag], [severalPartsBytes, etag])
+    },
+  },
+  {
+    id: 'copy/if-source-match',
+    sentence: 'ifSourceMatch copies the version with that etag; else it is precondition-failed.',
+    capability: 'copy-if-match',
+    undeclared: ({ port }) => port.copy('a', 'b', { ifSourceMatch: '"etag"' }),
+    async check({ port }) {
+      const old = await port.put('source', 'old')
+      const { etag } = await port.put('source', 'new')
+      const missed = { outcome: 'not-applied' } as const
+      await expectPortError(
+        port.copy('source', 'copy', { ifSourceMatch: old.etag }),
+        'precondition-failed',
+        missed,
+      )
+      assert.equal(await port.head('copy'), undefined)
+      await port.copy('source', 'copy', { ifSourceMatch: etag })
+      assert.equal(await textAt(port, 'copy'), 'new')
+    },
+  },
+  {
+    id: 'copy/bad-attributes-are-refused',
+    sentence: 'The attributes of a copy are held to the same rules as those of a put.',
+    async check({ port }) {
+      await port.put('source', 'x')
+      for (const bad of [{ metadata: { Upper: 'x' } }, { contentType: 'a\r\nb' }, { size: 5 }, 7, null]) {
+        await expectPortError(port.copy('source', 'copy', { attributes: bad as never }), 'invalid-argument')
+      }
+      assert.equal(await port.head('copy'), undefined)
+    },
+  },
+  {
+    id: 'delete/then-absent',
+    sentence: 'A deleted object is absent; deleting what is absent resolves.',
+    async check({ port }) {
+      await port.put('gone', 'x')
+      await port.delete('gone')
+      assert.equal(await port.get('gone'), undefined)
+      assert.equal(await port.head('gone'), undefined)
+      await port.delete('gone')
+      await port.delete('never there')
+    },
+  },
+  {
+    id: 'delete/only-that-key',
+    sentence: 'Deleting a key leaves those below it and those it begins with.',
+    async check({ port }) {
+      const keys = ['a', 'a/', 'a/b', 'a/b/c', 'ab']
+      for (const key of keys) await port.put(key, key)
+      await port.delete('a/b')
+      await port.delete('a/')
+      const left = (await port.list()).objects.map(({ key }) => key)
+      assert.deepEqual(left, ['a', 'a/b/c', 'ab'])
+    },
+  },
+  {
+    id: 'delete-many/per-key',
+    sentence: 'deleteMany answers one item a key in the order asked, also for absent and repeated ones.',
+    async check({ port }) {
+      await port.put('a', 'x')
+      await port.put('b', 'x')
+      await port.put('kept', 'x')
+      const keys = ['b', 'absent', 'a', 'b']
+      const { items, ok } = await port.deleteMany(keys)
+      assert.ok(ok)
+      assert.deepEqual(
+        items,
+        keys.map((key) => ({ key, error: undefined })),
+      )
+      assert.deepEqual(
+        (await port.list()).objects.map(({ key }) => key),
+        ['kept'],
+      )
+    },
+  },
+  {
+    id: 'delete-many/none',
+    sentence: 'deleteMany of no keys does nothing and is ok.',
+    async check({ port }) {
+      assert.deepEqual(await port.deleteMany([]), { items: [], ok: true })
+    },
+  },
+]

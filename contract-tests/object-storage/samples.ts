@@ -1,0 +1,89 @@
+/** What the behaviours of object storage share: odd keys, bodies, shorthand. */
+
+import { readBytes } from '../../src/calls/bytes.ts'
+import type { ObjectStorage, StoredObject } from '../../src/ports/object-storage.ts'
+import type { Behaviour } from '../contract.ts'
+
+export type ObjectBehaviour = Behaviour<ObjectStorage>
+
+/** Keys that naive code alters: each must come back exactly, or nothing is safe. */
+export const oddKeys: readonly string[] = [
+  'plain.txt',
+  ' leading and trailing ',
+  '/leading-slash',
+  'trailing-slash/',
+  'a//b',
+  'a/./b',
+  'a/b/../c',
+  '.',
+  'dot.',
+  '...',
+  '~tilde',
+  'plus+sign and space',
+  'per%cent %2F %00',
+  'quote"apostrophe\'',
+  '<tag attribute="1">&amp;</tag>',
+  'back\\slash',
+  'query?a=b&c=d#fragment',
+  'semi;colon:comma,equals=@$!*()[]{}|^`',
+  'tab\tnewline\ncarriage\rreturn',
+  'control\u0001\u001b\u007f',
+  'é composed',
+  'e\u0301 decomposed',
+  'ﷺ \u202eright to left',
+  '👩‍👩‍👧‍👦 family',
+  '\uffff last of the plane',
+  '日本語/キー',
+  'UPPER lower',
+  'constructor',
+  '__proto__',
+  'k'.repeat(1_024),
+  '😀'.repeat(256),
+]
+
+/** `length` bytes that differ from place to place, so that a part out of order shows. */
+export function pattern(length: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(length)
+  let state = seed
+  for (let index = 0; index < length; index += 1) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    bytes[index] = state >>> 24
+  }
+  return bytes
+}
+
+/** `bytes` as a stream of chunks. */
+export async function* streamOf(bytes: Uint8Array, chunkBytes = 64 * 1024): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += chunkBytes) {
+    yield bytes.subarray(start, start + chunkBytes)
+  }
+}
+
+/** Longer than one part of any adapter's default size. */
+export const severalPartsBytes: number = 17 * 1024 * 1024 + 3
+
+/** Like `deepEqual` on bytes, without printing millions of them. */
+export function sameBytes(actual: Uint8Array, expected: Uint8Array): boolean {
+  return Buffer.compare(actual, expected) === 0
+}
+
+/** The bytes of an object that must be there. */
+export async function bytesOf(object: StoredObject | undefined): Promise<Uint8Array> {
+  if (object === undefined) throw new Error('the object is absent')
+  return readBytes(object.body)
+}
+
+/** The content of `key` as text; `undefined` where absent. */
+export async function textAt(port: ObjectStorage, key: string): Promise<string | undefined> {
+  const object = await port.get(key)
+  return object && Buffer.from(await bytesOf(object)).toString()
+}
+
+/** Puts an empty object under each key. */
+export async function putAll(port: ObjectStorage, keys: readonly string[]): Promise<void> {
+  const left = [...keys]
+  const worker = async (): Promise<void> => {
+    for (let key = left.pop(); key !== undefined; key = left.pop()) await port.put(key, '')
+  }
+  await Promise.all(Array.from({ length: 16 }, worker))
+}
