@@ -49,7 +49,9 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
     options?: CallOptions,
   ): Promise<number> {
     const signal = signalOf(options)
-    return this.#inTurn(signal, () => this.#noted(() => copyRows(this.#session, target, rows, signal)))
+    return this.#inTurn(signal, () =>
+      this.#noted(signal, () => copyRows(this.#session, target, rows, signal)),
+    )
   }
 
   async savepoint<Result>(work: Work<Result>, options?: CallOptions): Promise<Result> {
@@ -66,7 +68,7 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
 
   protected override async runStatement(statement: WireStatement, signal: AbortSignal): Promise<WireResult> {
     return this.#inTurn(signal, () =>
-      this.#noted(async () => {
+      this.#noted(signal, async () => {
         const result = await this.#session.run(statement, signal)
         if (this.#session.status === 'I') throw endedByStatement(result.command)
         return result
@@ -88,7 +90,7 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
   async #underSavepoint<Result>(work: Work<Result>, signal: AbortSignal): Promise<Result> {
     savepoints += 1
     const name = `portside_savepoint_${savepoints}`
-    await this.#noted(() => this.#session.run({ text: `SAVEPOINT ${name}` }, signal))
+    await this.#noted(signal, () => this.#session.run({ text: `SAVEPOINT ${name}` }, signal))
     const inner = new PostgresTransaction(this.#session)
     try {
       const within = new Set([...(enclosing.getStore() ?? []), this])
@@ -105,7 +107,7 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
       await inner.end()
       // Not by the call's own signal, which may be why it is undone.
       const undo = AbortSignal.timeout(undoMs)
-      await this.#noted(async () => {
+      await this.#noted(undo, async () => {
         await this.#session.run({ text: `ROLLBACK TO SAVEPOINT ${name}` }, undo)
         await this.#session.run({ text: `RELEASE SAVEPOINT ${name}` }, undo)
       }).catch(() => {
@@ -142,21 +144,28 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
    * Remembers a failure, for the database has then given up the transaction; and says that nothing was applied,
    * for without a commit nothing is.
    */
-  async #noted<Result>(task: () => Promise<Result>): Promise<Result> {
+  async #noted<Result>(signal: AbortSignal, task: () => Promise<Result>): Promise<Result> {
     try {
       return await task()
     } catch (error) {
-      const failure = failureOf(error)
+      const failure = failureOf(error, signal)
       this.#failure ??= { error: failure }
       throw failure
     }
   }
 }
 
-function failureOf(error: unknown): unknown {
+function failureOf(error: unknown, signal: AbortSignal): unknown {
   if (error instanceof SourceFailure) return error.error
-  const known = PortError.is(error) ? undefined : classifyPostgresError(error)
-  return known === undefined ? error : new PortError({ ...known, outcome: 'not-applied', cause: error })
+  if (PortError.is(error)) return error
+  const classified = classifyPostgresError(error)
+  // The server's word for an abort is that the statement was cancelled; the reason says by what.
+  const known = signal.aborted && PortError.is(signal.reason) ? signal.reason : classified
+  if (known === undefined) return error
+  const { code } = known
+  const message = known instanceof PortError ? known.detail : known.message
+  const details = classified?.details
+  return new PortError({ ...classified, code, message, details, outcome: 'not-applied', cause: error })
 }
 
 /** How long undoing may take before the connection is given up, which undoes as well. */

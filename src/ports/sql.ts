@@ -184,8 +184,9 @@ function textOf(parts: readonly string[]): string {
   for (const [index, part] of parts.entries()) {
     if (index === 0) continue
     // Next to a digit or a letter "$1" would be another parameter ("$10") or part of a name ("id$1").
-    const before = text === '' || endsWord.test(text) ? ' ' : ''
-    const after = part === '' ? '' : startsWord.test(part) ? ' ' : ''
+    const previous = parts[index - 1] ?? ''
+    const before = previous === '' || endsWord.test(previous.slice(-1)) ? ' ' : ''
+    const after = startsWord.test(part) ? ' ' : ''
     text += `${before}$${index}${after}${part}`
   }
   return text
