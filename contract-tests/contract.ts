@@ -109,7 +109,7 @@ export function defineContract<T extends object>(
     ids.add(id)
     if (!sentence.endsWith('.'))
       throw invalidArgument(`behaviour "${id}" needs one sentence, with its full stop`)
-    if (capability !== undefined && !(capability in port.capabilities)) {
+    if (capability !== undefined && !Object.hasOwn(port.capabilities, capability)) {
       throw invalidArgument(`behaviour "${id}" needs "${capability}", which "${port.name}" does not name`)
     }
     if (capability !== undefined && undeclared === undefined) {

@@ -29,33 +29,49 @@ export async function runBehaviour<T extends object>(
   subject: Subject<T>,
 ): Promise<BehaviourResult> {
   const id = `${contract.port.name}/${behaviour.id}`
+  let result: BehaviourResult
   let open: OpenSubject<T> | undefined
   try {
     open = await subject.open()
-    const missing = behaviour.needs?.find((means) =>
-      means === 'openUnreachable' ? subject.openUnreachable === undefined : open?.[means] === undefined,
-    )
-    if (missing !== undefined) return { id, outcome: 'skipped', reason: `${subject.name} has no ${missing}` }
-    const { guarded } = open
-    const context: BehaviourContext<T> = {
-      ...open,
-      port: guarded.port,
-      capabilities: guarded.capabilities,
-      subject,
-    }
-    const { capability, undeclared } = behaviour
-    if (capability !== undefined && undeclared !== undefined && !guarded.capabilities.has(capability)) {
-      await expectPortError(undeclared(context), 'unsupported')
-      return { id, outcome: 'skipped', reason: `${subject.name} does not declare ${capability}` }
-    }
-    await behaviour.check(context)
-    return { id, outcome: 'passed' }
+    result = await judge(id, behaviour, subject, open)
   } catch (error) {
-    return { id, outcome: 'failed', error }
-  } finally {
-    await open?.guarded.close().catch(() => {
-      // What a behaviour left half open is that behaviour's own finding; the next one gets a new place.
-    })
-    await open?.dispose?.()
+    result = { id, outcome: 'failed', error }
   }
+  await open?.guarded.close().catch(() => {
+    // What a behaviour left half open is that behaviour's own finding; the next one gets a new place.
+  })
+  try {
+    await open?.dispose?.()
+  } catch (error) {
+    // A place that stays behind may spoil the next run; the first failure says more.
+    if (result.outcome !== 'failed') result = { id, outcome: 'failed', error }
+  }
+  return result
+}
+
+async function judge<T extends object>(
+  id: string,
+  behaviour: Behaviour<T>,
+  subject: Subject<T>,
+  open: OpenSubject<T>,
+): Promise<BehaviourResult> {
+  const { guarded } = open
+  const { capability, undeclared, needs } = behaviour
+  const context: BehaviourContext<T> = {
+    ...open,
+    port: guarded.port,
+    capabilities: guarded.capabilities,
+    subject,
+  }
+  // First of all: what is not declared is refused whatever else a subject lacks.
+  if (capability !== undefined && undeclared !== undefined && !guarded.capabilities.has(capability)) {
+    await expectPortError(undeclared(context), 'unsupported')
+    return { id, outcome: 'skipped', reason: `${subject.name} does not declare ${capability}` }
+  }
+  const missing = needs?.find((means) =>
+    means === 'openUnreachable' ? subject.openUnreachable === undefined : open[means] === undefined,
+  )
+  if (missing !== undefined) return { id, outcome: 'skipped', reason: `${subject.name} has no ${missing}` }
+  await behaviour.check(context)
+  return { id, outcome: 'passed' }
 }
