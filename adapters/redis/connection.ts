@@ -112,15 +112,11 @@ export class RedisConnection {
     }
   }
 
-  /** Every primary of a cluster that is known now; the one node of a single server. */
+  /**
+   * Every primary of a cluster; the one node of a single server. Asks for the map of the cluster anew, because
+   * ioredis forgets a node that it lost: a scan would leave its keys out and say nothing.
+   */
   async primaries(signal: AbortSignal): Promise<readonly Redis[]> {
-    await this.ready(signal)
-    const { client } = this
-    return isCluster(client) ? client.nodes('master') : [client]
-  }
-
-  /** As `primaries`, by a map of the cluster asked for now: a node whose connection was lost is not left out. */
-  async allPrimaries(signal: AbortSignal): Promise<readonly Redis[]> {
     await this.ready(signal)
     const { client } = this
     if (!isCluster(client)) return [client]
@@ -132,7 +128,7 @@ export class RedisConnection {
     } catch (error) {
       throw signal.aborted ? endedBy(signal, 'not-applied', error) : error
     }
-    return this.primaries(signal)
+    return client.nodes('master')
   }
 
   /** Closes the client and resolves when nothing of it is left. */

@@ -195,7 +195,7 @@ class RedisKeyValueStore implements KeyValueStore {
     const pattern = `${escapeGlob(this.#prefix + prefix)}*`
     // A server gives a key again when its table is resized meanwhile, a cluster when its slot moves.
     const given = new Set<string>()
-    for (const node of await this.#connection.allPrimaries(signal)) {
+    for (const node of await this.#connection.primaries(signal)) {
       let cursor = '0'
       do {
         const parts: CommandParts = ['scan', cursor, 'MATCH', pattern, 'COUNT', scanCount, 'TYPE', 'string']
