@@ -9,7 +9,7 @@
  * it ends.
  */
 import { rmSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -29,6 +29,10 @@ declare module 'vitest' {
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'portside-test-'))
   // Where the run is cut short, teardown does not happen; the servers end by themselves then, the folder does not.
+  // All temporary folders of the tests go into it, so that a run that is cut short leaves none of them either. Open
+  // to others, because as root PostgreSQL runs as another account.
+  await chmod(folder, 0o755)
+  process.env.TMPDIR = folder
   const removeNow = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   process.once('exit', removeNow)
   const onProgress = (message: string): void => void process.stderr.write(`${message}\n`)

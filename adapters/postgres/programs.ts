@@ -6,7 +6,7 @@ import { dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { PortError } from '../../src/errors.ts'
 import { canUse, isRoot, unprivilegedAccount } from '../../src/servers/account.ts'
-import { cached, cacheFolder } from '../../src/servers/cache.ts'
+import { cached, cacheFolder, makeCache } from '../../src/servers/cache.ts'
 import { type Account, CommandError, run } from '../../src/servers/command.ts'
 import { onPath, type Programs, type ServerSource, wrongVersion } from '../../src/servers/source.ts'
 
@@ -83,6 +83,8 @@ export async function usableCopy(
   // As root, the user's own cache is often closed to the account as well; the system's is not, and only root writes there.
   const caches = isRoot() ? [cacheFolder(), '/var/cache/portside'] : [cacheFolder()]
   for (const cache of caches) {
+    await makeCache(cache)
+    if (!(await canUse(cache, account))) continue
     const copy = await cached(cache, `postgresql-${version}-${platform()}`, (path) => copyTo(folder, path), {
       signal,
     })

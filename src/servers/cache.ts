@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { PortError } from '../errors.ts'
 import { takeLock } from './lock.ts'
 
 /** `$PORTSIDE_CACHE`, `$XDG_CACHE_HOME/portside` or `~/.cache/portside`. */
 export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  if (env.PORTSIDE_CACHE) return env.PORTSIDE_CACHE
+  if (env.PORTSIDE_CACHE) return resolve(env.PORTSIDE_CACHE)
   return env.XDG_CACHE_HOME ? join(env.XDG_CACHE_HOME, 'portside') : join(homedir(), '.cache', 'portside')
 }
 
@@ -26,7 +26,7 @@ export async function cached(
 ): Promise<string> {
   const path = join(folder, name)
   if (existsSync(path)) return path
-  await makeFolder(folder)
+  await makeCache(folder)
   const lock = await takeLock(join(folder, `${name}.lock`), { ...options, waitMs: 300_000 })
   if ('holder' in lock) {
     throw new PortError({
@@ -50,9 +50,15 @@ export async function cached(
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/**
+ * Makes a cache folder where it is absent, open to all whatever the user's own default is: servers may run as
+ * another account.
+ * @throws PortError `permission-denied` where it cannot be made
+ */
+export async function makeCache(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true })
+    const made = await mkdir(folder, { recursive: true })
+    if (made !== undefined) await chmod(folder, 0o755)
   } catch (cause) {
     throw new PortError({
       code: 'permission-denied',

@@ -1,7 +1,7 @@
 /** Real datastores for development and test, without Docker; and what it takes to teach it another engine. */
 export type { DatastoreServer, RunningServer, StartOptions } from '../adapter.ts'
 export { canUse, isRoot, ownerOf, unprivilegedAccount } from './account.ts'
-export { cached, cacheFolder } from './cache.ts'
+export { cached, cacheFolder, makeCache } from './cache.ts'
 export { type Account, CommandError, run } from './command.ts'
 export { debianPackages } from './debian.ts'
 export type { ServerCommand, ServerEngine, ServerPlace } from './engine.ts'
