@@ -16,17 +16,28 @@ export type SampleCall<T extends object> = (
 /** One sample a operation, so that none is forgotten. */
 export type SampleCalls<T extends object> = { readonly [K in keyof T]: SampleCall<T> }
 
+export interface CommonOptions<T extends object> {
+  /** The operations that need no service to answer, such as signing. @default none */
+  readonly local?: readonly Extract<keyof T, string>[]
+  /** The capability that an operation needs whatever it is asked; without it that operation is left out. @default none */
+  readonly capabilities?: { readonly [K in keyof T]?: string }
+}
+
 /**
  * The common behaviours of `port`.
  * @param samples a valid call of each operation, possible on an empty subject or failing there with a `PortError`
- * @param options `local`: the operations that need no service to answer, such as signing
  */
 export function commonBehaviours<T extends object>(
   port: Port<T>,
   samples: SampleCalls<T>,
-  { local = [] }: { readonly local?: readonly Extract<keyof T, string>[] } = {},
+  { local = [], capabilities = {} }: CommonOptions<T> = {},
 ): readonly Behaviour<T>[] {
   const names = operationsOf(port).map(([name]) => name as Extract<keyof T, string>)
+  const possible = (context: BehaviourContext<T>): typeof names =>
+    names.filter((name) => {
+      const capability = capabilities[name]
+      return capability === undefined || context.capabilities.has(capability)
+    })
   const remote = names.filter((name) => !local.includes(name))
   const call = async (
     context: BehaviourContext<T>,
@@ -38,7 +49,7 @@ export function commonBehaviours<T extends object>(
   }
   const each = (check: (context: BehaviourContext<T>, name: keyof T & string) => Promise<void>) => {
     return async (context: BehaviourContext<T>): Promise<void> => {
-      for (const name of names) await check(context, name)
+      for (const name of possible(context)) await check(context, name)
     }
   }
   return [

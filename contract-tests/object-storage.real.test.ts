@@ -2,6 +2,15 @@
  * The contract of object storage on a real S3 server, through the `s3` adapter, and what only a real server can
  * show. Run by `contract-tests/real-s3/run.sh`, or on any server whose bucket is empty and named in
  * PORTSIDE_TEST_S3_URL; not part of `npm test`.
+ *
+ * Where Ceph's gateway 16.2, which `run.sh` starts, is no measure for Amazon S3 the URL says so with `lacks`; the
+ * behaviours stay unverified there:
+ * - `put-if-match`: it answers 412 to every If-Match on a PUT, also to the right etag
+ * - `conditional-stream`: it does not look at conditions when an upload in parts is completed
+ * - `copy-if-match`: it does not look at x-amz-copy-source-if-match
+ * Its other ways are met by the adapter and need no exception: no etag in the answer to a completed upload, etags
+ * without quotes in the answer to a copy, no checksums of the newer SDKs (`checksums=when-required`). It keeps the
+ * etag with the number of parts on a copy, where Amazon S3 gives a new one; the port promises neither.
  */
 import assert from 'node:assert/strict'
 import {

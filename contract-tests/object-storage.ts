@@ -23,7 +23,7 @@ export const objectStorageContract: Contract<ObjectStorage> = defineContract(Obj
       listAll: (port, options) => port.listAll(options),
       signUrl: (port, options) => port.signUrl('sample', { expiresInMs: 60_000, ...options }),
     },
-    { local: ['signUrl'] },
+    { local: ['signUrl'], capabilities: { signUrl: 'signed-urls' } },
   ),
   ...writes,
   ...conditions,

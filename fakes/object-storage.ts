@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { checkFields, checkInteger, compareUtf8 } from '../src/calls/arguments.ts'
 import { isByteStream, readBytes, untilAbortedBytes } from '../src/calls/bytes.ts'
 import { openPageToken, sealPageToken } from '../src/calls/page-token.ts'
-import { PortError } from '../src/errors.ts'
+import { invalidArgument, PortError } from '../src/errors.ts'
 import type { CallOptions } from '../src/port.ts'
 import type { BulkResult } from '../src/ports/bulk.ts'
 import {
@@ -37,6 +37,8 @@ import { SignedUrlServer } from './object-storage-urls.ts'
 export interface FakeObjectStorageOptions extends FakeContext {
   /** Bodies longer than this get the etag of an upload in parts of it. @default 8 MiB, as the `s3` adapter */
   readonly partSizeBytes?: number
+  /** Capabilities it does not have, to stand in for a server that lacks them. @default none, as Amazon S3 */
+  readonly lacks?: readonly string[]
 }
 
 /** An object as {@link FakeObjectStorage.objects} shows it: a copy. */
@@ -68,7 +70,12 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
   #sorted: readonly string[] | undefined
 
   constructor(options: FakeObjectStorageOptions = {}) {
-    super(ObjectStorage, options)
+    const { lacks = [] } = options
+    const known = Object.keys(ObjectStorage.capabilities)
+    if (lacks.some((name) => !known.includes(name))) {
+      throw invalidArgument(`"lacks" may name ${known.join(', ')}`)
+    }
+    super(ObjectStorage, options, { capabilities: known.filter((name) => !lacks.includes(name)) })
     this.#partSizeBytes = options.partSizeBytes ?? 8 * 1024 * 1024
     checkInteger('partSizeBytes', this.#partSizeBytes, { min: 1 })
     this.#urls = new SignedUrlServer(this.guarded.port, this.clock)

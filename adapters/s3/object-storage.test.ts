@@ -218,6 +218,32 @@ describe('uploads in parts', () => {
     expect(stopped).toBe(true)
   })
 
+  test('read no more of their source than the parts that are under way', async () => {
+    const held: (() => void)[] = []
+    const enough = Promise.withResolvers<void>()
+    const { port } = await serve(
+      uploads((one, response) => {
+        if (one.method !== 'PUT') return false
+        held.push(() => response.writeHead(200, { etag: '"part"' }).end())
+        if (held.length === 4) enough.resolve()
+        return true
+      }),
+      { partSizeBytes: 5 * 1024 * 1024 },
+    )
+    let read = 0
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      for (; read < 60; read += 1) yield pattern(1024 * 1024)
+    }
+    const put = port.put('key', source())
+    await enough.promise
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    // Four parts of five chunks are being sent; one more is as much as may be held.
+    expect(read).toBeLessThanOrEqual(4 * 5 + 6)
+    const release = setInterval(() => held.splice(0).forEach((answer) => void answer()), 5)
+    expect((await put).size).toBe(60 * 1024 * 1024)
+    clearInterval(release)
+  })
+
   test('take parts that are larger where the size would need too many', async () => {
     const { port, seen } = await serve(ok)
     const size = 100_000 * 1024 * 1024

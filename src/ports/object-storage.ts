@@ -68,7 +68,7 @@ export interface StoredObject {
   readonly info: ObjectInfo
   /**
    * The bytes asked for; the whole object where no range was. Read once; leaving the loop early frees the
-   * connection. They are of one version, also where the object is overwritten meanwhile.
+   * connection, so read it or do not ask for it: `head` tells the rest. They are of one version, also where the object is overwritten meanwhile.
    */
   readonly body: AsyncIterable<Uint8Array>
   /** The first and last byte of the answer, where a range was asked for. */
@@ -162,8 +162,8 @@ export interface SignUrlOptions extends CallOptions {
  */
 export interface ObjectStorage {
   /**
-   * Stores an object whole: readers see the old one or the new one, never a part, and after a failure or a
-   * cancellation the old one stays. Of concurrent puts one is the last.
+   * Stores an object whole: readers see the old one or the new one, never a part. After a failure or a cancellation
+   * the old one stays, unless the error's outcome is `unknown`. Of concurrent puts one is the last.
    */
   put(key: string, body: ObjectBody, options?: PutOptions): Promise<WrittenObject>
   /** `undefined` where absent, whatever conditions were given. */
