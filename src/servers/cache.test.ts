@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -38,6 +38,14 @@ test('a build that fails leaves nothing, and the next one may succeed', async ()
   expect(readdirSync(folder)).toEqual([])
   await cached(folder, 'thing', async (path) => writeFileSync(join(path, 'whole'), ''))
   expect(readdirSync(join(folder, 'thing'))).toEqual(['whole'])
+})
+
+test('what a builder that was killed left behind is cleared away by the next', async () => {
+  mkdirSync(join(folder, 'thing.1234.tmp'))
+  writeFileSync(join(folder, 'thing.1234.tmp', 'half'), '')
+  writeFileSync(join(folder, 'thing.lock'), JSON.stringify({ pid: 2 ** 22 + 1, startedAt: '1' }))
+  await cached(folder, 'thing', async (path) => writeFileSync(join(path, 'whole'), ''))
+  expect(readdirSync(folder)).toEqual(['thing'])
 })
 
 test('a cache that cannot be made says which variable moves it', async () => {

@@ -1,7 +1,7 @@
 /** Programs that were fetched or copied once, for all projects of a user. */
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PortError } from '../errors.ts'
@@ -38,6 +38,7 @@ export async function cached(
   const unfinished = join(folder, `${name}.${randomUUID()}.tmp`)
   try {
     if (existsSync(path)) return path
+    await removeUnfinished(folder, name)
     await mkdir(unfinished)
     // Servers may run as another account than the one that fills the cache.
     await chmod(unfinished, 0o755)
@@ -47,6 +48,15 @@ export async function cached(
   } finally {
     await rm(unfinished, { recursive: true, force: true })
     lock.release()
+  }
+}
+
+/** What builders left that were killed: whoever calls this holds the lock, so none of it is in use. */
+async function removeUnfinished(folder: string, name: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    if (entry.startsWith(`${name}.`) && entry.endsWith('.tmp')) {
+      await rm(join(folder, entry), { recursive: true, force: true })
+    }
   }
 }
 

@@ -3,8 +3,7 @@
  * own package manager fetches and verifies them, and they are unpacked into the cache.
  */
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PortError } from '../errors.ts'
 import { pinHolds } from '../services/pin.ts'
@@ -19,7 +18,7 @@ export interface DebianPackages {
   readonly others: readonly string[]
 }
 
-/** Where fetched packages were unpacked, with the version of the main one, or a sentence that says why not. */
+/** Where the fetched packages were unpacked, or a sentence that says why they cannot be had. */
 export async function debianPackages(
   { main, others }: DebianPackages,
   pin: string,
@@ -31,7 +30,6 @@ export async function debianPackages(
   const name = `${main}-${pin}-debian-${process.arch}`
   const known = join(cacheFolder(), name)
   if (existsSync(known)) return { root: known }
-  const work = await mkdtemp(join(tmpdir(), 'portside-apt-'))
   try {
     return { root: await cached(cacheFolder(), name, fetchInto, waiting(signal, onProgress, main)) }
   } catch (error) {
@@ -44,18 +42,19 @@ export async function debianPackages(
         `${main} could not be fetched with apt-get; is there a network? Or install it: apt-get install ${main}\n` +
         `${error.message}\n${withoutCredentials(tail(error.output))}`,
     })
-  } finally {
-    await rm(work, { recursive: true, force: true })
   }
 
   async function fetchInto(path: string): Promise<void> {
     onProgress?.(`fetching ${main} ${pin} from the system's package manager`)
+    // Inside of what is being built, so that one clean-up serves both, whenever this is cut short.
+    const work = join(path, '.apt')
     const apt = await Apt.create(work, signal)
     const updateFailure = await apt.update()
     const version = await apt.versionFor(main, pin, updateFailure)
     const wanted = [main, ...others].map((each) => `${each}=${version}`)
     const archives = await apt.download(wanted)
     for (const archive of archives) await run('dpkg', ['-x', archive, path], { signal })
+    await rm(work, { recursive: true })
     // dpkg takes the mode of the root folder from the package.
     await chmod(path, 0o755)
   }
