@@ -1,21 +1,19 @@
 /** A datastore dies and comes back: the shop recovers by itself, and what it said yes to is still there. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from 'portside'
+import { attachForTest } from 'portside/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { type OwnServer, startServer } from '../../contract-tests/servers.ts'
 import { type Acknowledged, Buyer } from './demo/buyer.ts'
 import { gatherFacts } from './demo/facts.ts'
 import { checkInvariants } from './demo/invariants.ts'
-import { adminToken, openShop } from './shop.setup.ts'
+import { services } from './services.ts'
+import { adminToken, openShop, startDatastores } from './shop.setup.ts'
 
 async function open() {
-  const servers = await Promise.all([startServer('postgres'), startServer('redis')])
-  const [database, store] = servers as [OwnServer, OwnServer]
-  onTestFinished(async () => {
-    await Promise.all(servers.map((server) => server.dispose()))
-  })
-  const urls = { orders: await database.provision('orders'), sessions: await store.provision('sessions') }
-  const opened = await openShop(urls)
-  return { ...opened, database, store }
+  const { env, servers } = await startDatastores()
+  const { app, fakes } = await attachForTest(services, { env, clock: systemClock })
+  onTestFinished(() => app.close())
+  return { app, fakes, servers, shop: await openShop(app) }
 }
 
 async function createEvent(shop: URL, rows: number, seatsPerRow: number): Promise<string> {
@@ -34,11 +32,11 @@ async function createEvent(shop: URL, rows: number, seatsPerRow: number): Promis
   return ((await response.json()) as { id: string }).id
 }
 
-test.each(['database', 'store'] as const)(
-  'killing the %s with SIGKILL between orders loses none of them',
+test.each(['orders', 'sessions'] as const)(
+  'killing the server of %s with SIGKILL between orders loses none of them',
   { timeout: 60_000 },
   async (victim) => {
-    const { app, fakes, shop, ...servers } = await open()
+    const { app, fakes, shop, servers } = await open()
     const eventId = await createEvent(shop.url, 3, 10)
     const acknowledged: Acknowledged[] = []
     let crash: Promise<void> | undefined
@@ -76,13 +74,13 @@ test.each(['database', 'store'] as const)(
 test('/healthz is 503 while the database is away, and 200 again when it is back', {
   timeout: 60_000,
 }, async () => {
-  const { shop, database } = await open()
+  const { shop, servers } = await open()
   const health = async () => {
     const response = await fetch(new URL('/healthz', shop.url))
     return { status: response.status, body: await response.json() }
   }
   expect((await health()).status).toBe(200)
-  await database.kill()
+  await servers.orders.kill()
   expect(await health()).toMatchObject({
     status: 503,
     body: { ok: false, services: { orders: { ok: false, reason: 'unavailable' }, sessions: { ok: true } } },
@@ -90,7 +88,7 @@ test('/healthz is 503 while the database is away, and 200 again when it is back'
   const refused = await fetch(new URL('/events', shop.url))
   expect(refused.status).toBe(503)
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
-  await database.restart()
+  await servers.orders.restart()
   await vi.waitFor(async () => expect((await health()).status).toBe(200), { timeout: 20_000, interval: 100 })
   expect((await fetch(new URL('/events', shop.url))).status).toBe(200)
 })

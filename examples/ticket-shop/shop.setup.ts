@@ -1,10 +1,11 @@
-/** A shop for a test: real PostgreSQL and Redis, fakes for the rest, in this process or over HTTP. */
-import { fileURLToPath } from 'node:url'
-import { type Attached, type Fakes, ServiceUrl, systemClock } from 'portside'
-import { postgres } from 'portside/adapters/postgres'
-import { attachForTest } from 'portside/testing'
+/** What the shop's tests share: real datastores of the pinned versions, fakes for the rest, the shop over HTTP. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Attached, systemClock } from 'portside'
+import { type ServersOf, type StartedServices, startServices } from 'portside/servers'
+import { testWith } from 'portside/testing/vitest'
 import { onTestFinished } from 'vitest'
-import { freshPostgres, freshRedis } from '../../contract-tests/servers.ts'
 import type { Logger } from './log.ts'
 import type { WorkerSettings } from './outbox/worker.ts'
 import { type RunningShop, startShop } from './server.ts'
@@ -20,45 +21,21 @@ export const quick: WorkerSettings = {
   maxDelayMs: 50,
 }
 
-export interface AttachedShop {
-  readonly app: Attached<typeof services>
-  readonly fakes: Fakes<typeof services>
-  /** `ORDERS_URL` and `SESSIONS_URL`. */
-  readonly env: Readonly<Record<string, string>>
-}
+/** A test is given `app`, attached to places of its own, and the `fakes` in it. */
+export const test = testWith(services, { clock: systemClock })
 
-/** Attaches the shop's services to places of their own, with the schema in place. Ends with the test. */
-export async function attachShop(urls?: { orders: string; sessions: string }): Promise<AttachedShop> {
-  const env = urls ?? (await freshPlaces())
-  await migrate(env.orders)
-  const variables = { ORDERS_URL: env.orders, SESSIONS_URL: env.sessions }
-  const attached = await attachForTest(services, { env: variables, clock: systemClock })
-  onTestFinished(() => attached.app.close())
-  return { app: attached.app, fakes: attached.fakes, env: variables }
-}
-
-/** Starts the whole shop on a free port. Ends with the test. */
-export async function openShop(
-  urls?: { orders: string; sessions: string },
-  log: Logger = silent,
-): Promise<AttachedShop & { readonly shop: RunningShop }> {
-  const attached = await attachShop(urls)
-  const shop = await startShop(attached.app, { host: '127.0.0.1', port: 0, adminToken }, log, quick)
-  // Runs before the services are closed: what is registered last ends first.
+/** Starts the shop on a free port. It ends with the test. */
+export async function openShop(app: Attached<typeof services>): Promise<RunningShop> {
+  const shop = await startShop(app, { host: '127.0.0.1', port: 0, adminToken }, silent, quick)
   onTestFinished(() => shop.stop())
-  return { ...attached, shop }
+  return shop
 }
 
-async function freshPlaces(): Promise<{ orders: string; sessions: string }> {
-  const orders = await freshPostgres()
-  onTestFinished(() => orders.drop())
-  const sessions = await freshRedis()
-  onTestFinished(() => sessions.drop())
-  return { orders: orders.url, sessions: sessions.url }
-}
-
-async function migrate(url: string): Promise<void> {
-  const parsed = ServiceUrl.parse(url, postgres.parameters)
-  if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
-  await postgres.migrate?.(parsed.url, fileURLToPath(new URL('./migrations', import.meta.url)))
+/** Datastores of the test's own, to kill or to lend to another process. They end with the test. */
+export async function startDatastores(): Promise<StartedServices<ServersOf<typeof services>>> {
+  const directory = await mkdtemp(join(tmpdir(), 'ticket-shop-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+  const datastores = await startServices(services, { directory })
+  onTestFinished(() => datastores.stop())
+  return datastores
 }

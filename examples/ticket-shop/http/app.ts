@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { type AttachedControls, type ObjectStorage, PortError } from 'portside'
+import type { AttachedControls, ObjectStorage } from 'portside'
 import { z } from 'zod'
 import type { Logger } from '../log.ts'
 import type { Outbox } from '../outbox/outbox.ts'
@@ -65,10 +65,7 @@ export function createHttpApp(parts: HttpParts): Hono<Env> {
     if (known !== undefined) return c.json(orderBody(known), 200)
     const { order, repeated } = await orders.place(c.var.buyer, key, request)
     worker.wake()
-    // The order stands; without the shortcut a repeated request is answered from the database.
-    await recent.remember(order, key, request).catch((error) => {
-      if (!PortError.is(error)) throw error
-    })
+    await recent.remember(order, key, request)
     return c.json(orderBody(order), repeated ? 200 : 201)
   })
   app.get('/orders/:id', buyer, async (c) => {

@@ -1,24 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { PortError, type SqlDatabase, sql } from 'portside'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { type Attached, PortError, type SqlDatabase, sql } from 'portside'
+import { expect, onTestFinished, vi } from 'vitest'
+import type { services } from '../services.ts'
 import { Events } from '../shop/events.ts'
 import { Orders } from '../shop/orders.ts'
 import { receiptKey } from '../shop/receipt.ts'
-import { attachShop, quick, silent } from '../shop.setup.ts'
+import { quick, silent, test } from '../shop.setup.ts'
 import { type Effects, mailId, makeEffects } from './effects.ts'
 import { Outbox } from './outbox.ts'
 import { OutboxWorker, type WorkerSettings } from './worker.ts'
 
-async function open() {
-  const { app, fakes } = await attachShop()
+function open(app: Attached<typeof services>) {
   const { orders: database, receipts, mail, social, printer } = app
   const effects = makeEffects(database, receipts, mail, social, printer)
   const outbox = new Outbox(database)
   const orders = new Orders(database)
   const events = new Events(database)
   return {
-    app,
-    fakes,
     effects,
     outbox,
     async order(seats = 1, of = 10) {
@@ -56,8 +54,11 @@ function makeDue(database: SqlDatabase): Promise<number> {
   return database.execute(sql`update outbox set due_at = now() - interval '1 second'`)
 }
 
-test('an order leads to a receipt, a mail and tickets, and the last one to a post', async () => {
-  const { fakes, order, work, settled, outbox } = await open()
+test('an order leads to a receipt, a mail and tickets, and the last one to a post', async ({
+  app,
+  fakes,
+}) => {
+  const { order, work, settled, outbox } = open(app)
   const { id, ...rest } = await order(2, 2)
   work()
   await settled()
@@ -69,8 +70,8 @@ test('an order leads to a receipt, a mail and tickets, and the last one to a pos
   expect(await outbox.counts()).toEqual({ done: 4 })
 })
 
-test('a mail server that is down delays the mail and loses nothing', async () => {
-  const { fakes, order, work, settled, outbox } = await open()
+test('a mail server that is down delays the mail and loses nothing', async ({ app, fakes }) => {
+  const { order, work, settled, outbox } = open(app)
   fakes.mail.faults.next('send', { error: 'unavailable', times: 4 })
   await order()
   work()
@@ -83,8 +84,8 @@ test('a mail server that is down delays the mail and loses nothing', async () =>
   expect(await outbox.counts()).toEqual({ done: 3 })
 })
 
-test('a mail whose answer was lost is not sent again, until a person says so', async () => {
-  const { fakes, order, work, settled, outbox } = await open()
+test('a mail whose answer was lost is not sent again, until a person says so', async ({ app, fakes }) => {
+  const { order, work, settled, outbox } = open(app)
   fakes.mail.faults.next('send', { error: 'timeout', when: 'after' })
   const { id } = await order()
   const worker = work()
@@ -101,8 +102,11 @@ test('a mail whose answer was lost is not sent again, until a person says so', a
   expect(await outbox.resolve(stuck[0]?.id ?? 0n, 'done')).toBe(false)
 })
 
-test('a database that fails while a mail is prepared raises no doubt: nothing was sent yet', async () => {
-  const { fakes, app, order, work, settled, outbox } = await open()
+test('a database that fails while a mail is prepared raises no doubt: nothing was sent yet', async ({
+  app,
+  fakes,
+}) => {
+  const { order, work, settled, outbox } = open(app)
   await order()
   let failures = 2
   const flaky: SqlDatabase = {
@@ -121,8 +125,11 @@ test('a database that fails while a mail is prepared raises no doubt: nothing wa
   expect(fakes.mail.outbox).toHaveLength(1)
 })
 
-test('a mail to an address that does not exist waits for a person and stops nothing else', async () => {
-  const { fakes, order, work, settled, outbox } = await open()
+test('a mail to an address that does not exist waits for a person and stops nothing else', async ({
+  app,
+  fakes,
+}) => {
+  const { order, work, settled, outbox } = open(app)
   fakes.mail.refuse('ada@example.org')
   await order()
   work()
@@ -133,8 +140,8 @@ test('a mail to an address that does not exist waits for a person and stops noth
   expect(await outbox.counts()).toEqual({ done: 2, failed: 1 })
 })
 
-test('a post whose answer was lost is there once', async () => {
-  const { fakes, order, work, settled, outbox } = await open()
+test('a post whose answer was lost is there once', async ({ app, fakes }) => {
+  const { order, work, settled, outbox } = open(app)
   fakes.social.faults.next('publish', { error: 'timeout', when: 'after' })
   await order(1, 1)
   work()
@@ -144,8 +151,8 @@ test('a post whose answer was lost is there once', async () => {
   expect(await outbox.counts()).toEqual({ done: 4 })
 })
 
-test('receipts and print jobs whose answers were lost are there once', async () => {
-  const { fakes, order, work, settled, outbox } = await open()
+test('receipts and print jobs whose answers were lost are there once', async ({ app, fakes }) => {
+  const { order, work, settled, outbox } = open(app)
   fakes.receipts.faults.next('put', { error: 'timeout', when: 'after' })
   fakes.printer.faults.next('print', { error: 'timeout', when: 'after' })
   await order()
@@ -156,8 +163,8 @@ test('receipts and print jobs whose answers were lost are there once', async () 
   expect(await outbox.counts()).toEqual({ done: 3 })
 })
 
-test('two workers share the work and do nothing twice', async () => {
-  const { fakes, order, work, settled } = await open()
+test('two workers share the work and do nothing twice', async ({ app, fakes }) => {
+  const { order, work, settled } = open(app)
   for (let count = 0; count < 15; count += 1) await order()
   work()
   work()
@@ -167,8 +174,11 @@ test('two workers share the work and do nothing twice', async () => {
   expect(fakes.printer.journal.of('print')).toHaveLength(15)
 })
 
-test('what a dead worker had begun is done by another, except the mail, which may have gone out', async () => {
-  const { app, fakes, order, work, settled, outbox } = await open()
+test('what a dead worker had begun is done by another, except the mail, which may have gone out', async ({
+  app,
+  fakes,
+}) => {
+  const { order, work, settled, outbox } = open(app)
   await order()
   const kinds: string[] = []
   for (let count = 0; count < 3; count += 1) {
@@ -185,8 +195,8 @@ test('what a dead worker had begun is done by another, except the mail, which ma
   expect(fakes.receipts.objects.size).toBe(1)
 })
 
-test('a worker that was taken for dead does not overwrite what came after it', async () => {
-  const { app, order, outbox } = await open()
+test('a worker that was taken for dead does not overwrite what came after it', async ({ app }) => {
+  const { order, outbox } = open(app)
   await order()
   const late = await outbox.claim(60_000, ['receipt'])
   await makeDue(app.orders)
@@ -199,8 +209,8 @@ test('a worker that was taken for dead does not overwrite what came after it', a
   expect((await outbox.counts()).done).toBe(1)
 })
 
-test('stopping waits for what is under way and takes on nothing more', async () => {
-  const { effects, order, work, outbox } = await open()
+test('stopping waits for what is under way and takes on nothing more', async ({ app }) => {
+  const { effects, order, work, outbox } = open(app)
   await order()
   const begun = Promise.withResolvers<void>()
   const end = Promise.withResolvers<void>()
@@ -227,8 +237,8 @@ test('stopping waits for what is under way and takes on nothing more', async () 
   expect(await outbox.counts()).toEqual({ done: 1, waiting: 2 })
 })
 
-test('a mistake in an effect waits for a person, with its message', async () => {
-  const { effects, order, work, settled, outbox } = await open()
+test('a mistake in an effect waits for a person, with its message', async ({ app }) => {
+  const { effects, order, work, settled, outbox } = open(app)
   await order()
   const broken: Effects = {
     ...effects,

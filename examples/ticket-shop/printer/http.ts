@@ -2,7 +2,7 @@
  * The print shop's HTTP API over fetch: `PUT`, `GET` and `DELETE /v1/jobs/{id}`, `GET /v1/account`, with an API key
  * as bearer token. Plain HTTP is possible on loopback only, for the emulator.
  */
-import { type Adapter, type Driver, PortError } from 'portside'
+import { type Adapter, type CallOptions, type Driver, PortError } from 'portside'
 import { z } from 'zod'
 import { classifyPrintShopError, PrintShopRefusal } from './errors.ts'
 import { type PrintJob, type Ticket, TicketPrinter } from './ticket-printer.ts'
@@ -58,8 +58,6 @@ const Job: z.ZodType<PrintJob> = z.object({
   status: z.enum(['waiting', 'printed']),
 })
 
-type WithSignal = { readonly signal: AbortSignal }
-
 class HttpTicketPrinter implements TicketPrinter {
   readonly #options: PrintShopOptions
 
@@ -67,19 +65,19 @@ class HttpTicketPrinter implements TicketPrinter {
     this.#options = options
   }
 
-  async print(jobId: string, tickets: readonly Ticket[], options?: Partial<WithSignal>): Promise<PrintJob> {
-    const response = await this.#request('PUT', `/v1/jobs/${jobId}`, options?.signal, { tickets })
+  async print(jobId: string, tickets: readonly Ticket[], { signal }: CallOptions = {}): Promise<PrintJob> {
+    const response = await this.#request('PUT', `/v1/jobs/${jobId}`, signal, { tickets })
     // Whatever the answer's body holds, the job was taken.
     return jobIn(response, 'applied')
   }
 
-  async find(jobId: string, options?: Partial<WithSignal>): Promise<PrintJob | undefined> {
-    const response = await this.#request('GET', `/v1/jobs/${jobId}`, options?.signal)
+  async find(jobId: string, { signal }: CallOptions = {}): Promise<PrintJob | undefined> {
+    const response = await this.#request('GET', `/v1/jobs/${jobId}`, signal)
     return response === undefined ? undefined : jobIn(response, 'not-applied')
   }
 
-  async cancel(jobId: string, options?: Partial<WithSignal>): Promise<void> {
-    await this.#request('DELETE', `/v1/jobs/${jobId}`, options?.signal)
+  async cancel(jobId: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.#request('DELETE', `/v1/jobs/${jobId}`, signal)
   }
 
   async ping(signal: AbortSignal): Promise<void> {

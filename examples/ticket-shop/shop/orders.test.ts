@@ -1,18 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { sql } from 'portside'
-import { expect, test } from 'vitest'
-import { attachShop } from '../shop.setup.ts'
+import { type SqlDatabase, sql } from 'portside'
+import { expect } from 'vitest'
+import { test } from '../shop.setup.ts'
 import { ShopError } from './errors.ts'
 import { Events } from './events.ts'
 import { Orders } from './orders.ts'
 
 const tomorrow = new Date(Date.now() + 24 * 60 * 60_000)
 
-async function open() {
-  const { app } = await attachShop()
-  const events = new Events(app.orders)
-  const orders = new Orders(app.orders)
+function open(database: SqlDatabase) {
+  const events = new Events(database)
+  const orders = new Orders(database)
   const createEvent = (rows: number, seatsPerRow: number) =>
     events.create({
       name: 'Opening night',
@@ -23,10 +22,8 @@ async function open() {
       seatsPerRow,
     })
   const outboxOf = (subjectId: string) =>
-    app.orders.query<{ kind: string }>(
-      sql`select kind from outbox where subject_id = ${subjectId} order by id`,
-    )
-  return { app, events, orders, createEvent, outboxOf }
+    database.query<{ kind: string }>(sql`select kind from outbox where subject_id = ${subjectId} order by id`)
+  return { events, orders, createEvent, outboxOf }
 }
 
 /** The order, or the code it was refused with. */
@@ -37,8 +34,8 @@ function outcome(placed: ReturnType<Orders['place']>) {
   })
 }
 
-test('an order has its seats, its price, and what is to follow from it', async () => {
-  const { orders, events, createEvent, outboxOf } = await open()
+test('an order has its seats, its price, and what is to follow from it', async ({ app }) => {
+  const { orders, events, createEvent, outboxOf } = open(app.orders)
   const event = await createEvent(2, 3)
   const { order, repeated } = await orders.place('ada@example.org', 'key-0001', {
     eventId: event.id,
@@ -55,16 +52,16 @@ test('an order has its seats, its price, and what is to follow from it', async (
   expect((await outboxOf(order.id)).map(({ kind }) => kind)).toEqual(['receipt', 'mail', 'print'])
 })
 
-test('the best seats are the free ones in front', async () => {
-  const { orders, createEvent } = await open()
+test('the best seats are the free ones in front', async ({ app }) => {
+  const { orders, createEvent } = open(app.orders)
   const event = await createEvent(2, 2)
   await orders.place('ada@example.org', 'key-0001', { eventId: event.id, seats: ['A-1'] })
   const { order } = await orders.place('bo@example.org', 'key-0001', { eventId: event.id, bestAvailable: 2 })
   expect(order.seats).toEqual(['A-2', 'B-1'])
 })
 
-test('of 60 buyers who race for 40 seats, 40 get one each', async () => {
-  const { orders, events, createEvent, outboxOf } = await open()
+test('of 60 buyers who race for 40 seats, 40 get one each', async ({ app }) => {
+  const { orders, events, createEvent, outboxOf } = open(app.orders)
   const event = await createEvent(4, 10)
   const answers = await Promise.all(
     Array.from({ length: 60 }, (_, index) =>
@@ -81,8 +78,8 @@ test('of 60 buyers who race for 40 seats, 40 get one each', async () => {
   expect(await outboxOf(event.id)).toEqual([{ kind: 'post' }])
 })
 
-test('two who pick the same seats at once: one gets all of them, the other none', async () => {
-  const { orders, events, createEvent } = await open()
+test('two who pick the same seats at once: one gets all of them, the other none', async ({ app }) => {
+  const { orders, events, createEvent } = open(app.orders)
   const event = await createEvent(1, 4)
   const answers = await Promise.all([
     outcome(orders.place('ada@example.org', 'key-0001', { eventId: event.id, seats: ['A-1', 'A-2'] })),
@@ -92,8 +89,8 @@ test('two who pick the same seats at once: one gets all of them, the other none'
   expect(await events.find(event.id)).toMatchObject({ seatsLeft: 2 })
 })
 
-test('the last two seats, sold at the same time to two who picked them, give one post', async () => {
-  const { orders, createEvent, outboxOf } = await open()
+test('the last two seats, sold at the same time to two who picked them, give one post', async ({ app }) => {
+  const { orders, createEvent, outboxOf } = open(app.orders)
   const event = await createEvent(1, 2)
   await Promise.all([
     orders.place('ada@example.org', 'key-0001', { eventId: event.id, seats: ['A-1'] }),
@@ -102,8 +99,8 @@ test('the last two seats, sold at the same time to two who picked them, give one
   expect(await outboxOf(event.id)).toEqual([{ kind: 'post' }])
 })
 
-test('the same key gives the same order, also when it is sent many times at once', async () => {
-  const { orders, events, createEvent } = await open()
+test('the same key gives the same order, also when it is sent many times at once', async ({ app }) => {
+  const { orders, events, createEvent } = open(app.orders)
   const event = await createEvent(2, 10)
   const request = { eventId: event.id, bestAvailable: 2 }
   const placed = await Promise.all(
@@ -114,8 +111,8 @@ test('the same key gives the same order, also when it is sent many times at once
   expect(await events.find(event.id)).toMatchObject({ seatsLeft: 18 })
 })
 
-test('a key is its buyer’s own: another may use the same', async () => {
-  const { orders, createEvent } = await open()
+test('a key is its buyer’s own: another may use the same', async ({ app }) => {
+  const { orders, createEvent } = open(app.orders)
   const event = await createEvent(1, 2)
   const request = { eventId: event.id, bestAvailable: 1 }
   const ada = await orders.place('ada@example.org', 'key-0001', request)
@@ -125,8 +122,8 @@ test('a key is its buyer’s own: another may use the same', async () => {
   expect(await orders.find(ada.order.id, 'ada@example.org')).toEqual(ada.order)
 })
 
-test('the same key for another order is refused', async () => {
-  const { orders, createEvent } = await open()
+test('the same key for another order is refused', async ({ app }) => {
+  const { orders, createEvent } = open(app.orders)
   const event = await createEvent(1, 4)
   await orders.place('ada@example.org', 'key-0001', { eventId: event.id, seats: ['A-1', 'A-2'] })
   const again = await orders.place('ada@example.org', 'key-0001', {
@@ -138,8 +135,8 @@ test('the same key for another order is refused', async () => {
   await expect(other).rejects.toMatchObject({ code: 'key-reused' })
 })
 
-test('a refused order leaves nothing behind, not even its key', async () => {
-  const { app, orders, createEvent } = await open()
+test('a refused order leaves nothing behind, not even its key', async ({ app }) => {
+  const { orders, createEvent } = open(app.orders)
   const event = await createEvent(1, 2)
   const place = (request: Parameters<Orders['place']>[2]) =>
     orders.place('ada@example.org', 'key-0001', request)
@@ -154,8 +151,10 @@ test('a refused order leaves nothing behind, not even its key', async () => {
   expect((await place({ eventId: event.id, bestAvailable: 2 })).order.seats).toEqual(['A-1', 'A-2'])
 })
 
-test('whatever is ordered at once, the counter and the seats agree and no seat has two orders', async () => {
-  const { orders, events, createEvent } = await open()
+test('whatever is ordered at once, the counter and the seats agree and no seat has two orders', async ({
+  app,
+}) => {
+  const { orders, events, createEvent } = open(app.orders)
   const seat = fc.integer({ min: 1, max: 6 }).map((number) => `A-${number}`)
   const choice = fc.oneof(
     fc.record({ bestAvailable: fc.integer({ min: 1, max: 3 }) }, { noNullPrototype: true }),

@@ -4,7 +4,7 @@
  * lost with the store, costs a query and never a second order.
  */
 import { createHash } from 'node:crypto'
-import { type KeyValueStore, type TypedView, typedView } from 'portside'
+import { type KeyValueStore, PortError, type TypedView, typedView } from 'portside'
 import { z } from 'zod'
 import type { Order } from './orders.ts'
 
@@ -37,11 +37,12 @@ export class RecentOrders {
 
   /** The order that this very request gave; `undefined` where that is not known here. */
   async find(buyer: string, idempotencyKey: string, request: object): Promise<Order | undefined> {
-    const found = await this.#view.get(nameOf(buyer, idempotencyKey))
+    const found = await this.#view.get(nameOf(buyer, idempotencyKey)).catch(missed)
     if (found?.request !== hashOf(request)) return undefined
     return found.order
   }
 
+  /** Resolves also where the store does not take it. */
   async remember(order: Order, idempotencyKey: string, request: object): Promise<void> {
     const value = {
       ...order,
@@ -50,8 +51,13 @@ export class RecentOrders {
       seats: [...order.seats],
     }
     const name = nameOf(order.buyer, idempotencyKey)
-    await this.#view.set(name, { request: hashOf(request), order: value }, { ttlMs })
+    await this.#view.set(name, { request: hashOf(request), order: value }, { ttlMs }).catch(missed)
   }
+}
+
+/** A shortcut that fails is one that is not there. */
+function missed(error: unknown): undefined {
+  if (!PortError.is(error)) throw error
 }
 
 function nameOf(buyer: string, idempotencyKey: string): string {
