@@ -4,7 +4,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['{src,adapters,fakes,contract-tests,examples}/**/*.test.ts'],
     // These need a server that is not ours to start everywhere: contract-tests/real-s3/run.sh.
-    exclude: ['**/*.real.test.ts'],
+    exclude: ['**/*.real.test.ts', '**/node_modules/**'],
     globalSetup: ['contract-tests/servers.setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
