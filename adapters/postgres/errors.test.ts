@@ -2,7 +2,7 @@
 import pg from 'pg'
 import { describe, expect, inject, test } from 'vitest'
 import type { Outcome, PortErrorCode } from '../../src/errors.ts'
-import { classifyPostgresError, withoutValues } from './errors.ts'
+import { classifyPostgresError, endsConnection, withoutValues } from './errors.ts'
 
 type Row = readonly [what: string, error: unknown, code: PortErrorCode, outcome: Outcome]
 
@@ -153,6 +153,27 @@ describe('an error of the server, pg or Node', () => {
   ])('of another origin is left alone: %s', (error) => {
     expect(classifyPostgresError(error)).toBeUndefined()
   })
+})
+
+test('an error that ends the connection is told from one that does not', () => {
+  const fatal = Object.assign(server('57P01', 'terminating connection'), { severity: 'FATAL' })
+  // As a server whose messages are in German says it.
+  const translated = Object.assign(server('57P01', 'breche Verbindung ab'), { severity: 'FATAL_' })
+  for (const error of [
+    fatal,
+    translated,
+    system('ECONNRESET'),
+    new Error('Connection terminated unexpectedly'),
+  ]) {
+    expect(endsConnection(error)).toBe(true)
+  }
+  for (const error of [
+    server('23505', 'duplicate key'),
+    server('57014', 'cancelled'),
+    new Error('of the app'),
+  ]) {
+    expect(endsConnection(error)).toBe(false)
+  }
 })
 
 test('values are taken out of the error itself', () => {

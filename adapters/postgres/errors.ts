@@ -140,6 +140,13 @@ export function sqlstateOf(error: unknown): string | undefined {
   return isDatabaseError(error) ? error.code : undefined
 }
 
+/** Whether the connection that gave this error is not to be used again. */
+export function endsConnection(error: unknown): boolean {
+  if (!isDatabaseError(error)) return classifyPostgresError(error)?.code === 'unavailable'
+  // The severity may be in the server's language; the states of a shutdown are not.
+  return /^(?:FATAL|PANIC)$/.test(error.severity) || /^(?:57P|08|25P0[34])/.test(error.code)
+}
+
 function classifyDatabaseError(error: DatabaseError): Classification {
   const sqlstate = error.code
   const code = lookUp(codes, sqlstate) ?? 'internal'

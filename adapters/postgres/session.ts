@@ -4,7 +4,7 @@
  */
 import pg from 'pg'
 import { PortError } from '../../src/errors.ts'
-import { classifyPostgresError, withoutValues } from './errors.ts'
+import { classifyPostgresError, endsConnection, withoutValues } from './errors.ts'
 
 /** A statement as it goes to the server: every value as text, bytes or NULL. */
 export interface WireStatement {
@@ -115,6 +115,8 @@ export class Session {
     try {
       return await task(this.#client, stop.signal)
     } catch (error) {
+      // The server says that it ends the connection some time before it does so.
+      if (endsConnection(error)) this.#tainted = true
       throw withoutValues(error)
     } finally {
       signal.removeEventListener('abort', interrupt)
