@@ -53,7 +53,10 @@ export function pattern(length: number, seed = 1): Uint8Array {
 }
 
 /** `bytes` as a stream of chunks. */
-export async function* streamOf(bytes: Uint8Array, chunkBytes = 64 * 1024): AsyncGenerator<Uint8Array> {
+export async function* streamOf(
+  bytes: Uint8Array,
+  chunkBytes: number = 64 * 1024,
+): AsyncGenerator<Uint8Array> {
   for (let start = 0; start < bytes.length; start += chunkBytes) {
     yield bytes.subarray(start, start + chunkBytes)
   }

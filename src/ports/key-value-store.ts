@@ -12,7 +12,7 @@ export const keyValueLimits = {
   /** In UTF-8. */
   keyBytes: 1_024,
   /** 32 MiB. Larger things belong into object storage. */
-  valueBytes: 32 * 1_024 * 1_024,
+  valueBytes: 33_554_432,
   /** 100 years of 365.25 days. */
   ttlMs: 3_155_760_000_000,
 } as const
