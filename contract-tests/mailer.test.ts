@@ -148,6 +148,9 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
                 text: 'Hi',
                 attachments,
               }
+              // On the wire size and recipients are judged first, and a mail refused for them reaches no fault.
+              const isRefused = [...one.to, ...one.bcc].every((address) => own.refusalOf(address))
+              if (isRefused || one.bytes > own.maxBytes) own.faults.clear()
               answers.push(await outcome(port.send(mail)))
               own.faults.clear()
             }
@@ -162,6 +165,6 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
         await emulator.close()
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   )
 })

@@ -93,6 +93,15 @@ describe('a failure without reply', () => {
     expect(classified?.outcome ?? 'not-applied').toBe('not-applied')
   })
 
+  test.each(['DEPTH_ZERO_SELF_SIGNED_CERT', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID'])(
+    'of TLS (%s) is not helped by trying again',
+    (originalCode) => {
+      const classified = classifySmtpError(smtpError('ESOCKET', 'CONN', undefined, { originalCode }))
+      expect(classified).toMatchObject({ code: 'unavailable', outcome: 'not-applied', retryable: false })
+      expect(classified?.message).toContain(originalCode)
+    },
+  )
+
   test('tells the code of the system', () => {
     const refused = smtpError('ESOCKET', 'CONN', undefined, { originalCode: 'ECONNREFUSED' })
     expect(classifySmtpError(refused)?.message).toContain('ECONNREFUSED')

@@ -21,6 +21,9 @@ interface SmtpError extends Error {
   readonly originalCode?: string
 }
 
+// A certificate that does not hold comes as a failure of the socket, with the code that TLS gave it.
+const noTls = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/
+
 /** A refusal that may be another at the next try: 4xx, and 552 to a recipient (RFC 5321 §4.5.3.1.10). */
 export function isRetryableRefusal(responseCode: number | undefined): boolean {
   return responseCode !== undefined && (responseCode < 500 || responseCode === 552)
@@ -34,7 +37,8 @@ export function classifySmtpError(
   if (!(error instanceof Error)) return undefined
   const smtp = error as SmtpError
   if (typeof smtp.code !== 'string') return undefined
-  if (smtp.code === 'ETLS' || smtp.code === 'EREQUIRETLS') return tlsFailure(smtp)
+  const isTls = smtp.code === 'ETLS' || smtp.code === 'EREQUIRETLS' || noTls.test(smtp.originalCode ?? '')
+  if (isTls) return tlsFailure(smtp)
   if (typeof smtp.responseCode === 'number') return reply(smtp, smtp.responseCode)
   const outcome = contentSent ? 'unknown' : 'not-applied'
   switch (smtp.code) {

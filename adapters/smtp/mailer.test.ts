@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { createTransport } from 'nodemailer'
+import { SMTPServer } from 'smtp-server'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type SmtpEmulator, type SmtpStage, startSmtpEmulator } from '../../fakes/emulators/smtp.ts'
 import { FakeMailer } from '../../fakes/mailer.ts'
@@ -265,6 +266,48 @@ test('over a transporter of the app: it works, is native, and is left open', asy
   await guarded.close()
   await transporter.sendMail({ from: 'a@example.com', to: 'b@example.com', text: 'still open' })
   expect(server.mailer.outbox).toHaveLength(2)
+})
+
+describe('a server whose certificate no one vouches for', () => {
+  test.each(['smtp', 'smtps'])('is not given the password or the mail (%s)', async (scheme) => {
+    const commands: string[] = []
+    const server = new SMTPServer({
+      // The certificate that the library brings, whose key anyone can read.
+      secure: scheme === 'smtps',
+      logger: false,
+      disableReverseLookup: true,
+      onAuth: (_auth, _session, done) => {
+        commands.push('AUTH')
+        done(null, { user: 'shop' })
+      },
+      onMailFrom: (_address, _session, done) => {
+        commands.push('MAIL')
+        done()
+      },
+    })
+    server.on('error', () => {})
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    open.push(() => new Promise<void>((resolve) => server.close(() => resolve())))
+    const address = server.server.address()
+    const port = typeof address === 'object' ? address?.port : ''
+    const guarded = await mailer(`${scheme}://shop:secret@127.0.0.1:${port}`)
+    const expected = { code: 'unavailable', outcome: 'not-applied', retryable: false }
+    expect(await failure(guarded.port.send(mail))).toMatchObject(expected)
+    expect(await failure(guarded.ping())).toMatchObject({ code: 'unavailable', retryable: false })
+    expect(commands).toEqual([])
+  })
+})
+
+test('a mail as an attachment is not encoded, as RFC 2046 has it, and is no part of the text', async () => {
+  const server = await emulator()
+  const { port } = await mailer(server.url)
+  const content = 'From: x@example.com\r\nSubject: forwarded\r\n\r\nGrüße\r\n'
+  const attachments = [{ filename: 'forwarded.eml', content, contentType: 'message/rfc822' }]
+  await port.send({ ...mail, attachments })
+  const [sent] = server.mailer.outbox
+  expect(Buffer.from(sent?.source ?? []).toString()).toContain(content.trim())
+  expect(Buffer.from(sent?.source ?? []).toString()).toContain('attachment; filename=forwarded.eml')
+  expect(sent?.message.text).toBe('Hi')
 })
 
 describe('the URL', () => {

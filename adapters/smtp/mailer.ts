@@ -163,7 +163,7 @@ function plain(address: string): { readonly address: string; readonly name: stri
 function attachmentOptions({ filename, content, contentType, contentId }: MailAttachment): {
   filename: string
   content: Buffer
-  contentTransferEncoding: 'base64'
+  contentDisposition: 'attachment' | 'inline'
 } {
   return {
     filename,
@@ -171,10 +171,9 @@ function attachmentOptions({ filename, content, contentType, contentId }: MailAt
       typeof content === 'string'
         ? Buffer.from(content)
         : Buffer.from(content.buffer, content.byteOffset, content.length),
-    // Text would otherwise get other line ends on the way.
-    contentTransferEncoding: 'base64',
+    contentDisposition: contentId === undefined ? 'attachment' : 'inline',
     ...(contentType !== undefined && { contentType }),
-    ...(contentId !== undefined && { cid: contentId, contentDisposition: 'inline' }),
+    ...(contentId !== undefined && { cid: contentId }),
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * SMTP in front of a {@link FakeMailer}, on loopback: any program that can send mail sends it into the fake's outbox. The
  * fake's refusals answer RCPT, its size limit is advertised, its faults answer the mail itself; `after` takes the
- * mail and cuts the connection without an answer. Needs the optional peer `smtp-server`. No TLS: loopback only.
+ * mail and cuts the connection without an answer. Size and recipients are judged before the mail: where it is too
+ * large or all are refused, no fault is reached. Needs the optional peer `smtp-server`. No TLS: loopback only.
  */
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo, Socket } from 'node:net'

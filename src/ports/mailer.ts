@@ -13,7 +13,7 @@ export type MailAddress = string | { readonly address: string; readonly name: st
 export interface MailAttachment {
   /** 1 to 255 bytes in UTF-8, without slashes and control characters. */
   readonly filename: string
-  /** A string is sent as UTF-8. */
+  /** A string is sent as UTF-8. Arrives byte for byte, but for mails (`message/rfc822`), whose line ends become CRLF. */
   readonly content: Uint8Array | string
   /** @default by the filename's ending, else 'application/octet-stream' */
   readonly contentType?: string
