@@ -125,3 +125,4 @@ export {
 } from './services/declare.ts'
 export { type Native, native } from './services/native.ts'
 export { ServiceUrl, type UrlParameter, type UrlParameters } from './services/url.ts'
+export { loadVendor } from './services/vendor.ts'

@@ -2,24 +2,17 @@
  * Redis and Valkey by ioredis, a single server or a cluster. The client behind `native()` repeats nothing by
  * itself; use `duplicate()` of it for blocking commands and subscriptions, which need a connection of their own.
  */
-import { readFile } from 'node:fs/promises'
-import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis'
-import type { DatastoreAdapter, OpenContext } from '../../src/adapter.ts'
+import type { Cluster, Redis } from 'ioredis'
+import type { DatastoreAdapter } from '../../src/adapter.ts'
 import { byteLength } from '../../src/calls/arguments.ts'
-import { invalidArgument } from '../../src/errors.ts'
 import { KeyValueStore } from '../../src/ports/key-value-store.ts'
-import type { ServiceUrl, UrlParameters } from '../../src/services/url.ts'
-import { RedisConnection } from './connection.ts'
-import { redisDriver } from './key-value-store.ts'
+import type { UrlParameters } from '../../src/services/url.ts'
+import { loadVendor } from '../../src/services/vendor.ts'
+import { defaultConnectTimeoutMs, defaultSilenceTimeoutMs } from './defaults.ts'
 
 export { classifyRedisError } from './errors.ts'
-export { type RedisKeyValueStoreOptions, redisKeyValueStore } from './key-value-store.ts'
 
-const defaultConnectTimeoutMs = 5_000
-const defaultSilenceTimeoutMs = 15_000
 const longestPrefixBytes = 512
-// Between attempts to connect: soon at first, then twice a second.
-const longestReconnectMs = 500
 
 const parameters = {
   cluster: {
@@ -68,72 +61,7 @@ export const redis: DatastoreAdapter<KeyValueStore, Redis | Cluster> = {
     return problems
   },
   async open(url, context) {
-    const connection = new RedisConnection(await clientFor(url, context))
-    const prefix = url.text('keyPrefix')
-    return redisDriver(connection, prefix === undefined ? {} : { keyPrefix: prefix }, () =>
-      connection.close(),
-    )
+    const { openRedis } = await loadVendor(() => import('./open.ts'), ['ioredis'])
+    return openRedis(url, context)
   },
-}
-
-async function clientFor(url: ServiceUrl, { service }: OpenContext): Promise<Redis | Cluster> {
-  const node = { host: url.host, port: url.port ?? 6379 }
-  const options = await connectionOptions(url, service)
-  if (!url.boolean('cluster')) {
-    return new Redis({
-      ...node,
-      ...options,
-      db: Number(url.path),
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      retryStrategy: reconnectDelayMs,
-    })
-  }
-  return new Cluster([node], {
-    redisOptions: options,
-    lazyConnect: true,
-    // The guard repeats what may be repeated; see connection.ts.
-    retryDelayOnFailover: 0,
-    retryDelayOnClusterDown: 0,
-    clusterRetryStrategy: reconnectDelayMs,
-    slotsRefreshTimeout: url.integer('connectTimeoutMs') ?? defaultConnectTimeoutMs,
-    // A certificate is for a name, so with TLS names must not be turned into addresses beforehand.
-    ...(options.tls === undefined ? {} : { dnsLookup: unresolved }),
-  })
-}
-
-const unresolved: NonNullable<ClusterOptions['dnsLookup']> = (name, callback) => callback(null, name)
-
-/** What every connection has, alone or in a cluster. */
-type NodeOptions = Omit<RedisOptions, 'replyMapping' | 'himportFieldsets'>
-
-async function connectionOptions(url: ServiceUrl, service: string): Promise<NodeOptions> {
-  return {
-    ...(url.username === undefined ? {} : { username: url.username }),
-    ...(url.password === undefined ? {} : { password: url.password }),
-    ...(url.scheme === 'rediss' ? { tls: await tlsOptions(url) } : {}),
-    connectionName: `portside:${service}`,
-    connectTimeout: url.integer('connectTimeoutMs') ?? defaultConnectTimeoutMs,
-    // Not commandTimeout, which leaves a dead connection in place: the guard has a deadline for each call already.
-    socketTimeout: url.integer('silenceTimeoutMs') ?? defaultSilenceTimeoutMs,
-    disconnectTimeout: 10,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-  }
-}
-
-async function tlsOptions(url: ServiceUrl): Promise<NonNullable<RedisOptions['tls']>> {
-  const file = url.text('caFile')
-  if (file === undefined) return {}
-  const ca = await readFile(file).catch((cause: unknown) => {
-    throw invalidArgument(
-      `caFile cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
-    )
-  })
-  return { ca }
-}
-
-function reconnectDelayMs(attempt: number): number {
-  const delay = Math.min(longestReconnectMs, 50 * 2 ** Math.min(attempt - 1, 10))
-  return delay * (0.75 + Math.random() / 4)
 }

@@ -9,8 +9,8 @@ import { type Guarded, guard } from '../../src/calls/guard.ts'
 import { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
 import { parseIdentity } from './identity.ts'
-import { redis, redisKeyValueStore } from './index.ts'
-import { escapeGlob } from './key-value-store.ts'
+import { redis } from './index.ts'
+import { escapeGlob, redisKeyValueStore } from './key-value-store.ts'
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {

@@ -1,0 +1,3 @@
+/** What a URL that does not say otherwise means. */
+export const defaultConnectTimeoutMs = 5_000
+export const defaultSilenceTimeoutMs = 15_000
