@@ -53,7 +53,7 @@ export const Resolution: z.ZodType<{ as: 'done' | 'repeat' }> = z.strictObject({
   as: z.enum(['done', 'repeat']),
 })
 
-/** Chosen by the client, new for each order it wants; 16 characters make guessing another's hopeless. */
+/** Chosen by the client, new for each order it wants. A key is its buyer's own, so no one can guess another's. */
 export const IdempotencyKey: z.ZodType<string> = z
   .string('is missing; send a new random one with each new order, and the same one with each repetition')
   .regex(/^[\x21-\x7e]{8,100}$/, 'must be 8 to 100 printable ASCII characters')
