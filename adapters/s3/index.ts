@@ -1,17 +1,12 @@
 /** S3, and servers that speak its protocol: object storage. */
-import { S3Client } from '@aws-sdk/client-s3'
+import type { S3Client } from '@aws-sdk/client-s3'
 import type { Adapter } from '../../src/adapter.ts'
 import { ObjectStorage } from '../../src/ports/object-storage.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
-import { s3ObjectStorage } from './object-storage.ts'
-import { largestPartBytes, smallestPartBytes } from './upload.ts'
+import { loadVendor } from '../../src/services/vendor.ts'
+import { largestPartBytes, smallestPartBytes } from './limits.ts'
 
 export { classifyS3Error } from './errors.ts'
-export { type S3ObjectStorageOptions, s3ObjectStorage } from './object-storage.ts'
-
-const connectTimeoutMs = 5_000
-/** How long a connection may be silent: it frees those of answers that nobody reads. */
-const idleTimeoutMs = 120_000
 
 /**
  * `s3://KEY:SECRET@bucket?region=eu-central-1`. Without key and secret the AWS SDK looks for credentials where it
@@ -72,43 +67,9 @@ export const s3: Adapter<ObjectStorage, S3Client> = {
     return problems
   },
   async open(url) {
-    const { host: bucket, username, password } = url
-    const sessionToken = url.text('sessionToken')
-    const endpoint = url.text('endpoint')
-    const partSizeBytes = url.integer('partSizeBytes')
-    const checksums = url.text('checksums') === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED'
-    const client = new S3Client({
-      region: url.text('region') ?? 'us-east-1',
-      forcePathStyle: url.boolean('pathStyle') ?? false,
-      // The guard repeats what may be repeated, within the caller's deadline.
-      maxAttempts: 1,
-      requestChecksumCalculation: checksums,
-      responseChecksumValidation: checksums,
-      requestHandler: { connectionTimeout: connectTimeoutMs, socketTimeout: idleTimeoutMs },
-      ...(endpoint === undefined ? {} : { endpoint }),
-      ...(username === undefined || password === undefined
-        ? {}
-        : {
-            credentials: {
-              accessKeyId: username,
-              secretAccessKey: password,
-              ...(sessionToken === undefined ? {} : { sessionToken }),
-            },
-          }),
-    })
-    const driver = s3ObjectStorage(client, {
-      bucket,
-      lacks: lacksOf(url),
-      ...(partSizeBytes === undefined ? {} : { partSizeBytes }),
-    })
-    return {
-      ...driver,
-      secrets: url.secrets,
-      async close() {
-        await driver.close()
-        client.destroy()
-      },
-    }
+    const packages = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] as const
+    const { openS3 } = await loadVendor(() => import('./open.ts'), packages)
+    return openS3(url, lacksOf(url))
   },
 }
 

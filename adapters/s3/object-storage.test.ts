@@ -12,7 +12,7 @@ import { expectPortError } from '../../contract-tests/expect.ts'
 import { pattern, streamOf } from '../../contract-tests/object-storage/samples.ts'
 import { type Guarded, guard } from '../../src/calls/guard.ts'
 import { ObjectStorage } from '../../src/ports/object-storage.ts'
-import { type S3ObjectStorageOptions, s3ObjectStorage } from './index.ts'
+import { type S3ObjectStorageOptions, s3ObjectStorage } from './object-storage.ts'
 
 interface Seen {
   readonly method: string

@@ -41,14 +41,8 @@ import {
   type WrittenObject,
 } from '../../src/ports/object-storage.ts'
 import { classifyS3Error, codeOf, isMissingObject } from './errors.ts'
-import {
-  cutIntoParts,
-  largestPartBytes,
-  mostParts,
-  type Part,
-  smallestPartBytes,
-  uploadInParts,
-} from './upload.ts'
+import { largestPartBytes, mostParts, smallestPartBytes } from './limits.ts'
+import { cutIntoParts, type Part, uploadInParts } from './upload.ts'
 
 export interface S3ObjectStorageOptions {
   readonly bucket: string

@@ -15,11 +15,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { PortError } from '../../src/errors.ts'
 import { classifyS3Error, codeOf } from './errors.ts'
-
-/** S3's own limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
-export const mostParts = 10_000
-export const smallestPartBytes: number = 5 * 1024 * 1024
-export const largestPartBytes: number = 5 * 1024 ** 3
+import { mostParts } from './limits.ts'
 
 /** How many parts are sent at once; as many again times the part size is the memory it takes. */
 const partsAtOnce = 4
