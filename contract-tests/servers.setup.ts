@@ -8,7 +8,6 @@
  * `inject('postgresUrl')` is the superuser's, for what those do not cover. Both servers stop with the run, however
  * it ends.
  */
-import { rmSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +15,7 @@ import type { TestProject } from 'vitest/node'
 import { server as postgres } from '../adapters/postgres/server.ts'
 import { server as redis } from '../adapters/redis/server.ts'
 import type { RunningServer } from '../src/adapter.ts'
+import { guardFolder } from '../src/servers/guardian.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -28,19 +28,18 @@ declare module 'vitest' {
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'portside-test-'))
-  // Where the run is cut short, teardown does not happen; the servers end by themselves then, the folder does not.
+  // Where the run is cut short, teardown does not happen.
+  const folderGuardian = guardFolder(folder)
   // All temporary folders of the tests go into it, so that a run that is cut short leaves none of them either. Open
   // to others, because as root PostgreSQL runs as another account.
   await chmod(folder, 0o755)
   process.env.TMPDIR = folder
-  const removeNow = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  process.once('exit', removeNow)
   const onProgress = (message: string): void => void process.stderr.write(`${message}\n`)
   const started: RunningServer[] = []
   const teardown = async (): Promise<void> => {
     await Promise.allSettled(started.map((server) => server.stop()))
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-    process.removeListener('exit', removeNow)
+    folderGuardian.dismiss()
   }
   try {
     const options = { durable: false, onProgress }

@@ -1,18 +1,16 @@
 /**
- * Ends a server when the process that started it ends, however that ends: SIGKILL gives it no chance to do it
+ * Ends a server, or removes a folder, when the process that made it ends, however that ends: SIGKILL gives it no chance to do it
  * itself. A small shell waits at the other end of a pipe, which the system closes with its owner; it is in a
  * session of its own, so that Ctrl-C in a terminal does not reach it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 
 export interface Guardian {
-  /** Ends the guardian; the server is on its own from here on. */
+  /** Ends the guardian; what it guarded is on its own from here on. */
   dismiss(): void
 }
 
-const script = `
-trap '' HUP INT TERM
-cat
+const endServer = `
 kill -"$1" "$2" 2>/dev/null || exit 0
 tries=0
 while kill -0 "$2" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
@@ -20,13 +18,31 @@ kill -KILL "$2" 2>/dev/null
 exit 0
 `
 
-/** @param signal the one that makes the server stop in good order */
-export function guardian(pid: number, signal: NodeJS.Signals): Guardian {
-  const child: ChildProcess = spawn(
-    '/bin/sh',
-    ['-c', script, 'portside-guardian', signal.replace('SIG', ''), String(pid)],
-    { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' },
-  )
+// Servers in it may still be ending and write to it meanwhile: tried until nothing is left.
+const removeFolder = `
+tries=0
+while [ -e "$1" ] && [ "$tries" -lt 40 ]; do rm -rf "$1" 2>/dev/null; sleep 0.5; tries=$((tries + 1)); done
+exit 0
+`
+
+/**
+ * Ends the server `pid` with this process.
+ * @param signal the one that makes the server stop in good order
+ */
+export function guardServer(pid: number, signal: NodeJS.Signals): Guardian {
+  return guardian(endServer, signal.replace('SIG', ''), String(pid))
+}
+
+/** Removes a temporary folder with this process. */
+export function guardFolder(path: string): Guardian {
+  return guardian(removeFolder, path)
+}
+
+function guardian(script: string, ...args: readonly string[]): Guardian {
+  const waiting = `trap '' HUP INT TERM; cat; ${script}`
+  const child: ChildProcess = spawn('/bin/sh', ['-c', waiting, 'portside-guardian', ...args], {
+    ...{ stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' },
+  })
   // A guardian that could not be started is no reason to fail: the next start finds what was left.
   child.on('error', () => {})
   child.stdin?.on('error', () => {})

@@ -10,7 +10,7 @@ import { parsePin } from '../services/pin.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
 import { ServerFolder } from './folder.ts'
 import { freePort, isFree } from './free-port.ts'
-import { type Guardian, guardian } from './guardian.ts'
+import { type Guardian, guardServer } from './guardian.ts'
 import { type Lock, takeLock } from './lock.ts'
 import {
   identifyProcess,
@@ -258,7 +258,7 @@ class Server implements RunningServer {
     }
     const pid = child.pid as number
     const id = identifyProcess(pid) ?? { pid, startedAt: 'ended' }
-    const running = { child, id, guardian: guardian(pid, stopSignal), gone }
+    const running = { child, id, guardian: guardServer(pid, stopSignal), gone }
     this.#running = running
     child.once('exit', () => {
       running.guardian.dismiss()
