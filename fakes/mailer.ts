@@ -12,6 +12,7 @@ import {
   mailLimits,
   mailRecipients,
   mailSize,
+  sameAddress,
 } from '../src/ports/mail-message.ts'
 import { Mailer, type MailMessage, type MailReceipt, type MailRefusal } from '../src/ports/mailer.ts'
 import type { FakeContext, FakeFactory } from '../src/services/declare.ts'
@@ -63,9 +64,8 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
 
   /** The mails that `address` was accepted for, in any case of letters. */
   outboxOf(address: string): readonly SentMail[] {
-    const folded = address.toLowerCase()
     return this.outbox.filter(({ recipients }) =>
-      recipients.some((recipient) => recipient.toLowerCase() === folded),
+      recipients.some((recipient) => sameAddress(recipient, address)),
     )
   }
 

@@ -11,7 +11,7 @@ import type { SendMailOptions, SentMessageInfo, Transporter, TransportOptions } 
 import type { Driver } from '../../src/adapter.ts'
 import { PortError } from '../../src/errors.ts'
 import type { CallOptions } from '../../src/port.ts'
-import { addressOf, mailRecipients, mailSize } from '../../src/ports/mail-message.ts'
+import { addressOf, mailRecipients, mailSize, sameAddress } from '../../src/ports/mail-message.ts'
 import type {
   MailAddress,
   MailAttachment,
@@ -191,7 +191,7 @@ function receipt(
     refused: recipients
       .filter((recipient) => !isTaken(recipient))
       .map((recipient) => {
-        const error = errors.find((one) => one.recipient?.toLowerCase() === recipient.toLowerCase())
+        const error = errors.find((one) => sameAddress(one.recipient ?? '', recipient))
         return refusal(recipient, error)
       }),
   }
