@@ -6,10 +6,10 @@
  *   `never` sends everything in the clear, the password too.
  * - The guard and not the client repeats calls, and `send` is never repeated by itself.
  */
-import { createTransport } from 'nodemailer'
 import type { Adapter } from '../../src/adapter.ts'
 import { Mailer } from '../../src/ports/mailer.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
+import { loadVendor } from '../../src/services/vendor.ts'
 import { type SmtpTransporter, smtpMailer } from './mailer.ts'
 
 export { classifySmtpError } from './errors.ts'
@@ -68,7 +68,7 @@ export const smtp: Adapter<Mailer, SmtpTransporter> = {
 
   async open(url) {
     const { username: user, password: pass } = url
-    const transporter = createTransporter(url)
+    const transporter = await createTransporter(url)
     return {
       ...smtpMailer(transporter, {
         // As AUTH PLAIN sends it: a server may repeat it.
@@ -81,7 +81,8 @@ export const smtp: Adapter<Mailer, SmtpTransporter> = {
   },
 }
 
-function createTransporter(url: ServiceUrl): SmtpTransporter {
+async function createTransporter(url: ServiceUrl): Promise<SmtpTransporter> {
+  const { createTransport } = await loadVendor(() => import('nodemailer'), ['nodemailer'])
   const { username: user, password: pass } = url
   const secure = url.scheme === 'smtps'
   const starttls = url.text('starttls') ?? (loopback.test(url.host) ? 'optional' : 'required')
