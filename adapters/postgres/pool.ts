@@ -75,9 +75,31 @@ export function openPool(url: ServiceUrl, service: string): pg.Pool {
   return new pg.Pool({
     ...clientConfig(url, service),
     max: url.integer('maxConnections') ?? defaultMaxConnections,
+    Client: TidyClient,
     // An idle pool must not keep a process alive that has nothing else to do.
     allowExitOnIdle: true,
   })
+}
+
+/**
+ * When connecting fails on this side (no password where one is asked for, a server without TLS), pg reports it and
+ * leaves the socket open. The server would keep a process waiting for it, and that one holds up a DROP DATABASE.
+ */
+class TidyClient extends pg.Client {
+  override connect(): Promise<pg.Client>
+  override connect(callback: (error: Error) => void): void
+  override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {
+    if (callback === undefined) {
+      return super.connect().catch((error: unknown) => {
+        this.connection.stream.destroy()
+        throw error
+      })
+    }
+    super.connect((error: Error | null) => {
+      if (error) this.connection.stream.destroy()
+      callback(error as Error)
+    })
+  }
 }
 
 type SslMode = 'disable' | 'require' | 'verify-full'

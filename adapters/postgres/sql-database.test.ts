@@ -45,7 +45,66 @@ async function attached(
 const pidOf = async (db: Pick<SqlDatabase, 'one'>): Promise<number> =>
   (await db.one<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`)).pid
 
+/** Stands between client and server; cuts the connection when the client has sent `word`. */
+async function proxy(reaction: (client: Socket, upstream: Socket) => void): Promise<{
+  readonly port: number
+  /** How many clients are connected. */
+  clients(): number
+  arm(word: string): void
+  close(): void
+}> {
+  let word: string | undefined
+  const sockets = new Set<Socket>()
+  const clients = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = connect(Number(new URL(place.url).port), '127.0.0.1')
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+    }
+    clients.add(client)
+    client.on('close', () => {
+      clients.delete(client)
+      upstream.destroy()
+    })
+    upstream.on('close', () => client.destroy())
+    upstream.pipe(client)
+    client.on('data', (chunk) => {
+      upstream.write(chunk)
+      if (word === undefined || !chunk.includes(word)) return
+      upstream.unpipe(client)
+      reaction(client, upstream)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as { port: number }).port,
+    clients: () => clients.size,
+    arm: (armed) => {
+      word = armed
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
 describe('the pool', () => {
+  test('leaves no socket open when a connection fails on this side', async () => {
+    const between = await proxy(() => {})
+    try {
+      const { port } = await attached({}, (url) => {
+        url.port = String(between.port)
+        url.password = ''
+      })
+      await expectPortError(port.query(sql`SELECT 1`), 'unauthenticated')
+      await vi.waitFor(() => expect(between.clients()).toBe(0))
+    } finally {
+      between.close()
+    }
+  })
+
   test('in use to the last, ends a call by its deadline or by the pool’s own, and recovers', async () => {
     const { port } = await attached({ maxConnections: '2', connectTimeoutMs: '300' })
     let free: () => void = () => {}
@@ -86,13 +145,14 @@ describe('the pool', () => {
       await vi.waitFor(async () => expect(await pidOf(port)).not.toBe(pid))
     }
     const slow = port.query(sql`SELECT pg_sleep(600)::text AS pool_in_use`)
+    const failed = expectPortError(slow, 'unavailable', { outcome: 'unknown' })
     await vi.waitFor(async () => {
       const ended = await other.port.query(sql`
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE query LIKE '%pool_in_use%' AND pid <> pg_backend_pid() AND state = 'active'`)
       expect(ended).toHaveLength(1)
     })
-    await expectPortError(slow, 'unavailable', { outcome: 'unknown' })
+    await failed
     await pidOf(port)
   })
 
@@ -223,43 +283,6 @@ describe('a URL', () => {
 })
 
 describe('an answer that is lost', () => {
-  /** Stands between client and server; cuts the connection when the client has sent `word`. */
-  async function proxy(reaction: (client: Socket, upstream: Socket) => void): Promise<{
-    readonly port: number
-    arm(word: string): void
-    close(): void
-  }> {
-    let word: string | undefined
-    const sockets = new Set<Socket>()
-    const server = createServer((client) => {
-      const upstream = connect(Number(new URL(place.url).port), '127.0.0.1')
-      for (const socket of [client, upstream]) {
-        sockets.add(socket)
-        socket.on('error', () => {})
-      }
-      client.on('close', () => upstream.destroy())
-      upstream.on('close', () => client.destroy())
-      upstream.pipe(client)
-      client.on('data', (chunk) => {
-        upstream.write(chunk)
-        if (word === undefined || !chunk.includes(word)) return
-        upstream.unpipe(client)
-        reaction(client, upstream)
-      })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return {
-      port: (server.address() as { port: number }).port,
-      arm: (armed) => {
-        word = armed
-      },
-      close: () => {
-        for (const socket of sockets) socket.destroy()
-        server.close()
-      },
-    }
-  }
-
   test('at the commit leaves the outcome unknown, and here it was applied', async () => {
     const direct = await attached()
     await direct.port.execute(sql`CREATE TABLE lost (id int)`)
