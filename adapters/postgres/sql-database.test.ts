@@ -10,8 +10,9 @@ import { type Guarded, guard } from '../../src/calls/guard.ts'
 import { sql } from '../../src/ports/sql.ts'
 import { SqlDatabase } from '../../src/ports/sql-database.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
-import { postgres, postgresSqlDatabase } from './index.ts'
+import { postgres } from './index.ts'
 import { clientConfig } from './pool.ts'
+import { postgresSqlDatabase } from './sql-database.ts'
 
 let place: FreshPlace
 const open: Guarded<SqlDatabase>[] = []
@@ -154,6 +155,30 @@ describe('the pool', () => {
     })
     await failed
     await pidOf(port)
+  })
+
+  test('hears the end of every connection: while it is handed out, in use, idle, or given up', async () => {
+    const { driver, port } = await attached()
+    const pool = driver.native as pg.Pool
+    const clients = new Set<pg.PoolClient>()
+    // An error event that no one listens to ends the process. A server that goes down may send one along with its
+    // very answer that the connection stands: before the call that waits for that has come to run.
+    const heard: number[] = []
+    pool.on('acquire', (client) => {
+      clients.add(client)
+      queueMicrotask(() => heard.push(client.listenerCount('error')))
+    })
+    const listening = (): number[] => [...clients].map((client) => client.listenerCount('error'))
+
+    await port.transaction(async (tx) => {
+      await tx.execute(sql`SELECT 1`)
+      heard.push(...listening())
+    })
+    heard.push(...listening())
+    await expectPortError(port.execute(sql`SELECT pg_sleep(10)`, { timeoutMs: 100 }), 'timeout')
+    heard.push(...listening())
+    expect(heard.length).toBeGreaterThanOrEqual(5)
+    expect(Math.min(...heard)).toBeGreaterThanOrEqual(1)
   })
 
   test('closes at once, though a call hangs and a reader has gone away', async () => {

@@ -180,6 +180,14 @@ function hasClashed(error: unknown): boolean {
   return isSerializationFailure(sqlstate)
 }
 
+/**
+ * The pool stops listening to a connection when it hands it out, and the call that waits for it is not running yet:
+ * a server that goes down at that moment would end the process.
+ */
+function listenForGood(client: pg.PoolClient): void {
+  client.on('error', () => {})
+}
+
 export interface PostgresOptions {
   /** Strings that must appear in no error. @default none */
   readonly secrets?: readonly string[]
@@ -198,6 +206,7 @@ export function postgresSqlDatabase(
   // dropped it by then; the next call gets a new one.
   const onIdleError = (): void => {}
   pool.on('error', onIdleError)
+  pool.on('connect', listenForGood)
   return {
     calls: database,
     native: pool,
@@ -217,6 +226,7 @@ export function postgresSqlDatabase(
     async close() {
       database.close()
       pool.removeListener('error', onIdleError)
+      pool.removeListener('connect', listenForGood)
     },
   }
 }
