@@ -1,8 +1,8 @@
 /** COPY … FROM STDIN in text format. https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-FILE-FORMATS */
 import type { CopyStreamQuery } from 'pg-copy-streams'
-import { PortError } from '../../src/errors.ts'
 import { quoteIdentifier, type SqlValue } from '../../src/ports/sql.ts'
 import type { SqlCopyTarget } from '../../src/ports/sql-database.ts'
+import { loadVendor } from '../../src/services/vendor.ts'
 import { notSent, type Session, untilAborted } from './session.ts'
 import { encodeText } from './values.ts'
 
@@ -34,7 +34,7 @@ export async function copyRows(
 ): Promise<number> {
   const names = columns.map((column) => quoteIdentifier([column])).join(', ')
   const text = `COPY ${quoteIdentifier(table.split('.'))} (${names}) FROM STDIN`
-  const { from } = await loadCopyStreams()
+  const { from } = await loadVendor(() => import('pg-copy-streams'), ['pg-copy-streams'])
   return session.use((client, stop) => load(client.query(from(text)), rows, stop), signal)
 }
 
@@ -95,16 +95,4 @@ const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '
 function copyField(value: SqlValue): string {
   const text = encodeText(value)
   return text === null ? '\\N' : text.replace(/[\\\t\n\r]/g, (character) => escapes[character] ?? character)
-}
-
-async function loadCopyStreams(): Promise<typeof import('pg-copy-streams')> {
-  try {
-    return await import('pg-copy-streams')
-  } catch (cause) {
-    throw new PortError({
-      code: 'unsupported',
-      message: 'copyIn needs the package pg-copy-streams; install it beside pg',
-      cause,
-    })
-  }
 }

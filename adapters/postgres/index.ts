@@ -2,14 +2,10 @@
 import type pg from 'pg'
 import type { DatastoreAdapter } from '../../src/adapter.ts'
 import { SqlDatabase } from '../../src/ports/sql-database.ts'
-import { openPool, parameters, validate } from './pool.ts'
-import { postgresSqlDatabase } from './sql-database.ts'
+import { loadVendor } from '../../src/services/vendor.ts'
+import { parameters, validate } from './url.ts'
 
 export { classifyPostgresError } from './errors.ts'
-export { type PostgresOptions, postgresSqlDatabase } from './sql-database.ts'
-
-// How long closing may take before connections that do not end are cut.
-const endMs = 5_000
 
 /**
  * SqlDatabase on PostgreSQL, by `pg`. The URL's path is the database; its parameters are `maxConnections`,
@@ -24,24 +20,8 @@ export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
   parameters,
   validate,
   async open(url, { service }) {
-    const pool = openPool(url, service)
-    const clients = new Set<pg.PoolClient>()
-    pool.on('connect', (client) => clients.add(client))
-    pool.on('remove', (client) => clients.delete(client))
-    const driver = postgresSqlDatabase(pool, { secrets: url.secrets })
-    return {
-      ...driver,
-      async close() {
-        await driver.close()
-        // The pool goes on reporting errors until it has ended.
-        pool.on('error', () => {})
-        const ended = pool.end()
-        const cut = setTimeout(() => {
-          for (const { connection } of clients) connection.stream.destroy()
-        }, endMs)
-        await ended.finally(() => clearTimeout(cut))
-      },
-    }
+    const { openPostgres } = await loadVendor(() => import('./open.ts'), ['pg'])
+    return openPostgres(url, service)
   },
   server: () => import('./server.ts'),
   async migrate(url, directory, options) {

@@ -12,6 +12,7 @@ import pg from 'pg'
 import type { MigrateOptions, MigrationReport } from '../../src/adapter.ts'
 import { invalidArgument, PortError } from '../../src/errors.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
+import { loadVendor } from '../../src/services/vendor.ts'
 import { classifyPostgresError, withoutValues } from './errors.ts'
 import { clientConfig } from './pool.ts'
 import { notSent } from './session.ts'
@@ -32,7 +33,10 @@ export async function migrate(
   { signal, onProgress = () => {} }: MigrateOptions = {},
 ): Promise<MigrationReport> {
   await checkFiles(directory)
-  const { runner, PG_MIGRATE_LOCK_ID } = await loadRunner()
+  const { runner, PG_MIGRATE_LOCK_ID } = await loadVendor(
+    () => import('node-pg-migrate'),
+    ['node-pg-migrate'],
+  )
   if (signal?.aborted) throw aborted()
   const client = new pg.Client(clientConfig(url, 'portside migrate'))
   // The failure shows in the query that it ends; unheard, this event would end the process.
@@ -115,18 +119,6 @@ async function checkFiles(directory: string): Promise<void> {
       throw invalidArgument(`two migrations have the number ${number}: "${other}" and "${name}"`)
     }
     numbers.set(BigInt(number), name)
-  }
-}
-
-async function loadRunner(): Promise<typeof import('node-pg-migrate')> {
-  try {
-    return await import('node-pg-migrate')
-  } catch (cause) {
-    throw new PortError({
-      code: 'unsupported',
-      message: 'migrations need the package node-pg-migrate; install it beside pg',
-      cause,
-    })
   }
 }
 

@@ -13,7 +13,6 @@ import { loadVendor } from '../../src/services/vendor.ts'
 import { type SmtpTransporter, smtpMailer } from './mailer.ts'
 
 export { classifySmtpError } from './errors.ts'
-export { type SmtpTransporter, smtpMailer } from './mailer.ts'
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 

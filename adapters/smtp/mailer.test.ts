@@ -10,7 +10,8 @@ import { type Guarded, guard } from '../../src/calls/guard.ts'
 import { PortError } from '../../src/errors.ts'
 import { Mailer, type MailMessage } from '../../src/ports/mailer.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
-import { smtp, smtpMailer } from './index.ts'
+import { smtp } from './index.ts'
+import { smtpMailer } from './mailer.ts'
 
 const mail: MailMessage = { from: 'shop@example.com', to: ['ada@example.org'], subject: 'Hi', text: 'Hi' }
 

@@ -9,7 +9,6 @@ import { SocialPublisher } from '../../src/ports/social-publisher.ts'
 import { xSocialPublisher } from './social-publisher.ts'
 
 export { classifyXError, XAnswerError, XApiError } from './errors.ts'
-export { type XOptions, xSocialPublisher } from './social-publisher.ts'
 
 /** {@link SocialPublisher} on X. There is no client behind it, so nothing for `native()`. */
 export const x: Adapter<SocialPublisher> = {

@@ -7,7 +7,8 @@ import { type Guarded, guard } from '../../src/calls/guard.ts'
 import { PortError } from '../../src/errors.ts'
 import { SocialPublisher } from '../../src/ports/social-publisher.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
-import { x, xSocialPublisher } from './index.ts'
+import { x } from './index.ts'
+import { xSocialPublisher } from './social-publisher.ts'
 
 const token = 'c4nary-T0ken'
 const open: (() => Promise<unknown>)[] = []

@@ -57,9 +57,6 @@ export class Redactor {
   }
 }
 
-/** Knows no secret; still masks the passwords of URLs. */
-export const plainRedactor: Redactor = new Redactor([])
-
 /** One pass over one error. */
 class Cleaning {
   readonly #redactor: Redactor
