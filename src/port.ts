@@ -52,7 +52,12 @@ export interface Operation<Args extends readonly unknown[] = readonly unknown[],
   readonly needs?: (
     ...argsAndOptions: [...args: Args, options: Readonly<Record<string, unknown>>]
   ) => readonly string[]
-  /** Copies or wraps what goes in, so that the caller may change its own afterwards. */
+  /**
+   * Copies what goes in, once a call and before anything is waited for, so that the caller may change its own
+   * afterwards. Options need none: bytes, dates, arrays and plain objects among them are copied always.
+   */
+  readonly copy?: (args: Args, options: Readonly<Record<string, unknown>>) => Args
+  /** Wraps what is lent to the service, once an attempt: streams, callbacks, and what callbacks are given. */
   readonly input?: (args: Args, scope: CallScope, options: Readonly<Record<string, unknown>>) => Args
   /** Wraps what comes out. */
   readonly output?: (result: Result, scope: CallScope) => Result

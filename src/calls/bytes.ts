@@ -38,22 +38,16 @@ export function checkByteSource(name: string, value: unknown, expected: Expected
   check.end()
 }
 
-/**
- * The body as a driver gets it: own bytes, or a stream of own chunks that rejects with `invalid-argument` as soon
- * as it is known not to be as expected. What the caller's stream throws reaches the caller as it is.
- */
-export function ownBytes(
-  name: string,
-  value: ByteSource,
-  expected: ExpectedBytes,
-  scope: CallScope,
-): Uint8Array | AsyncIterable<Uint8Array> {
-  if (typeof value === 'string') return new Uint8Array(Buffer.from(value))
-  if (!isByteStream(value)) return new Uint8Array(value)
-  return checkedStream(name, value, expected, scope)
+/** Bytes that share no memory with `value`; of text, its UTF-8 bytes. */
+export function copyBytes(value: Uint8Array | string): Uint8Array {
+  return new Uint8Array(typeof value === 'string' ? Buffer.from(value) : value)
 }
 
-async function* checkedStream(
+/**
+ * A stream as a driver gets it: own chunks, and a rejection with `invalid-argument` as soon as it is known not to be
+ * as expected. What the caller's stream throws reaches the caller as it is.
+ */
+export async function* ownStream(
   name: string,
   source: AsyncIterable<Uint8Array>,
   expected: ExpectedBytes,

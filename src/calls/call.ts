@@ -53,7 +53,27 @@ export function checkOptions(operation: Operation, given: unknown): CallOptions 
   return options
 }
 
-/** What a driver's method is called with: copies where the port says so. */
+/** The arguments and options of a call, such that what the caller changes from now on changes nothing in it. */
+export function ownArguments(
+  operation: Operation,
+  args: readonly unknown[],
+  options: Options,
+): readonly unknown[] {
+  return [...(operation.copy?.(args, options) ?? args), copied(options)]
+}
+
+/** A copy of plain data; what is none (a signal, a function, an instance of a class) is shared. */
+function copied(value: unknown): unknown {
+  if (value instanceof Uint8Array) return new Uint8Array(value)
+  if (value instanceof Date) return new Date(value)
+  if (Array.isArray(value)) return value.map(copied)
+  if (typeof value !== 'object' || value === null) return value
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, copied(field)]))
+}
+
+/** What a driver's method is called with in one attempt: wrapped where the port says so. */
 export function ownInput({ operation, args }: Call, scope: Scope): readonly unknown[] {
   const positional = args.slice(0, operation.arity)
   const options = (args[operation.arity] ?? {}) as Options

@@ -5,12 +5,16 @@ import type { Classification, Driver } from '../adapter.ts'
 import { invalidArgument, PortError, type PortErrorInit } from '../errors.ts'
 import { type CallOptions, definePort, type Port } from '../port.ts'
 import { VirtualClock } from './clock.ts'
-import { type CallEvent, type Guarded, type GuardOptions, guard } from './guard.ts'
+import { type CallEvent, type Guarded, type GuardOptions, guard, type Intercept } from './guard.ts'
 import { defaultRetry } from './retry.ts'
 
 interface Desk {
   read(key: string, options?: CallOptions & { readonly fresh?: boolean }): Promise<string>
-  write(key: string, value: Uint8Array, options?: CallOptions): Promise<void>
+  write(
+    key: string,
+    value: Uint8Array,
+    options?: CallOptions & { readonly ifEquals?: Uint8Array },
+  ): Promise<void>
   append(key: string, options?: CallOptions): Promise<void>
   list(prefix: string, options?: CallOptions): AsyncIterable<string>
   open(key: string, options?: CallOptions): Promise<{ readonly body: AsyncIterable<string> }>
@@ -52,7 +56,8 @@ const Desk: Port<Desk> = definePort<Desk>({
       idempotent: true,
       arity: 2,
       subject: (key) => key,
-      input: ([key, value]) => [key, new Uint8Array(value)],
+      options: ['ifEquals'],
+      copy: ([key, value]) => [key, new Uint8Array(value)],
     },
     append: { kind: 'call', effect: 'write', idempotent: false, arity: 1, subject: (key) => key },
     list: { kind: 'stream', effect: 'read', idempotent: true, arity: 1, subject: (prefix) => prefix },
@@ -202,6 +207,27 @@ describe('arguments', () => {
     value.fill(9)
     await writing
     expect(given).toEqual(new Uint8Array([1, 2]))
+  })
+
+  test('are copied in once, bytes among the options too: a repetition sends what the first attempt sent', async () => {
+    const sent: unknown[] = []
+    const write: Desk['write'] = async (_, value, options) => {
+      sent.push([[...value], [...(options?.ifEquals ?? [])]])
+      if (sent.length < 3) throw failing()
+    }
+    const value = new Uint8Array([1, 2])
+    const ifEquals = new Uint8Array([3])
+    const retry = { attempts: 3, baseDelayMs: 1, maxDelayMs: 1 }
+    // Something waits before the first attempt, as a fake's forced delay does.
+    const intercept: Intercept = async (_, proceed) => {
+      await sleep(1)
+      return proceed()
+    }
+    const writing = desk({ write }, { retry, intercept }).port.write('k', value, { ifEquals })
+    value.fill(9)
+    ifEquals.fill(9)
+    await writing
+    expect(sent).toEqual(Array(3).fill([[1, 2], [3]]))
   })
 
   test('a capability that is not declared is unsupported before any I/O', async () => {

@@ -10,7 +10,7 @@ import { type CallOptions, type Operation, operationsOf, type Port } from '../po
 import { type CallAbort, callAbort, cancelled, closedError } from './abort.ts'
 import { checkInteger } from './arguments.ts'
 import { brandError } from './brand.ts'
-import { type Call, checkOptions, declared, ownInput, subjectOf, withSignal } from './call.ts'
+import { type Call, checkOptions, declared, ownArguments, ownInput, subjectOf, withSignal } from './call.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Redactor } from './redact.ts'
 import { checkRetry, noRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
@@ -218,7 +218,7 @@ class CallGuard<T extends object> implements Guarded<T> {
       return {
         name,
         operation,
-        args: [...args, own],
+        args: ownArguments(operation, args, own),
         options: { signal, timeoutMs },
         subject: operation.subject?.(...args),
         repeatable: typeof idempotent === 'function' ? idempotent(...args, own) : idempotent,

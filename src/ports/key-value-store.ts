@@ -133,7 +133,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
       idempotent: true,
       arity: 1,
       check: checkKeys,
-      input: ([keys]) => [[...keys]],
+      copy: ([keys]) => [[...keys]],
     },
     set: {
       kind: 'call',
@@ -154,7 +154,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
         refuseBoth(options, 'ifAbsent', 'ifEquals')
       },
       subject: first,
-      input: ([key, value]) => [key, ownValue(value)],
+      copy: ([key, value]) => [key, ownValue(value)],
     },
     setMany: {
       kind: 'call',
@@ -166,7 +166,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
         checkEntries(entries)
         checkTtl(options)
       },
-      input: ([entries]) => [entries.map(([key, value]) => [key, ownValue(value)])],
+      copy: ([entries]) => [entries.map(([key, value]) => [key, ownValue(value)])],
       output: brandedBulk,
     },
     delete: {
@@ -187,7 +187,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
       idempotent: true,
       arity: 1,
       check: checkKeys,
-      input: ([keys]) => [[...keys]],
+      copy: ([keys]) => [[...keys]],
       output: brandedBulk,
     },
     increment: {
@@ -202,7 +202,7 @@ export const KeyValueStore: Port<KeyValueStore> = definePort<KeyValueStore>({
         checkTtl(options)
       },
       subject: first,
-      input: ([key, by = 1]) => [key, by],
+      copy: ([key, by = 1]) => [key, by],
     },
     touch: {
       kind: 'call',

@@ -89,7 +89,7 @@ export const Mailer: Port<Mailer> = definePort<Mailer>({
         const first = to?.[0] ?? cc?.[0] ?? bcc?.[0]
         return first === undefined ? undefined : addressOf(first)
       },
-      input: ([message]) => [copyMailMessage(message)],
+      copy: ([message]) => [copyMailMessage(message)],
       output: (receipt) => structuredClone(receipt),
     },
   },

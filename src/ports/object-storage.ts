@@ -1,6 +1,6 @@
 /** Objects under keys in one bucket: bytes with metadata, written whole. */
 import { checkDate, checkFields, checkInteger, typeName } from '../calls/arguments.ts'
-import { type ByteSource, checkByteSource, isByteStream, ownBytes } from '../calls/bytes.ts'
+import { type ByteSource, checkByteSource, copyBytes, isByteStream, ownStream } from '../calls/bytes.ts'
 import { openPageToken, type PageQuery } from '../calls/page-token.ts'
 import { invalidArgument } from '../errors.ts'
 import { type CallOptions, definePort, type Port } from '../port.ts'
@@ -234,9 +234,12 @@ export const ObjectStorage: Port<ObjectStorage> = definePort<ObjectStorage>({
         ...(isByteStream(body) && (ifAbsent === true || ifMatch !== undefined) ? ['conditional-stream'] : []),
       ],
       subject: (key) => key,
+      copy: ([key, body]) => [key, isByteStream(body) ? body : copyBytes(body)],
       input: ([key, body], scope, { size, sha256 }) => [
         key,
-        ownBytes('body', body, { size: size as number, sha256: sha256 as string }, scope),
+        isByteStream(body)
+          ? ownStream('body', body, { size: size as number, sha256: sha256 as string }, scope)
+          : body,
       ],
     },
     get: {
@@ -283,7 +286,7 @@ export const ObjectStorage: Port<ObjectStorage> = definePort<ObjectStorage>({
         for (const [index, key] of keys.entries()) checkObjectKey(`keys[${index}]`, key)
       },
       subject: (keys: readonly string[]) => (keys.length === 1 ? keys[0] : `${keys.length} keys`),
-      input: ([keys]) => [[...keys]],
+      copy: ([keys]) => [[...keys]],
       output: brandedBulk,
     },
     copy: {

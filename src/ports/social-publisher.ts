@@ -69,7 +69,7 @@ export const SocialPublisher: Port<SocialPublisher> = definePort<SocialPublisher
       arity: 1,
       check: checkPost,
       subject: ({ inReplyTo }) => inReplyTo,
-      input: ([{ text, inReplyTo }]) => [{ text, ...(inReplyTo !== undefined && { inReplyTo }) }],
+      copy: ([{ text, inReplyTo }]) => [{ text, ...(inReplyTo !== undefined && { inReplyTo }) }],
       output: ({ id, text }) => ({ id, text }),
     },
     get: {

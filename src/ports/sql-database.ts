@@ -253,10 +253,8 @@ const queries: Operations<SqlQueries> = {
       checkRows(rows)
     },
     subject: ({ table }) => table,
-    input: ([{ table, columns }, rows], scope) => [
-      { table, columns: [...columns] },
-      ownRows(rows, columns.length, scope),
-    ],
+    copy: ([{ table, columns }, rows]) => [{ table, columns: [...columns] }, rows],
+    input: ([target, rows], scope) => [target, ownRows(rows, target.columns.length, scope)],
   },
 }
 

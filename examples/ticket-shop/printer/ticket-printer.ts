@@ -42,7 +42,7 @@ export const TicketPrinter: Port<TicketPrinter> = definePort<TicketPrinter>({
         checkTickets(tickets)
       },
       subject: (jobId) => jobId,
-      input: ([jobId, tickets]) => [jobId, structuredClone(tickets)],
+      copy: ([jobId, tickets]) => [jobId, structuredClone(tickets)],
     },
     find: {
       kind: 'call',
