@@ -111,7 +111,13 @@ export class PortError extends Error {
 
   /** Whether `value` is a `PortError`, of this copy of the package or of another. */
   static is(value: unknown): value is PortError {
-    return typeof value === 'object' && value !== null && brand in value
+    if (typeof value !== 'object' || value === null) return false
+    try {
+      return brand in value
+    } catch {
+      // A proxy that will not be looked at.
+      return false
+    }
   }
 
   /** What may be logged as JSON: every field but the stack and the cause. */

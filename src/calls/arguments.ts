@@ -3,7 +3,7 @@
  * was wrong and what is expected, and never repeats a value that could be a secret.
  */
 import { types } from 'node:util'
-import { invalidArgument } from '../errors.ts'
+import { invalidArgument, PortError } from '../errors.ts'
 
 const encoder = new TextEncoder()
 
@@ -86,14 +86,47 @@ export function checkDate(name: string, value: unknown): asserts value is Date {
   }
 }
 
+/** What an iterable's own method must have made. `for await` would throw a `TypeError` of its own instead. */
+export function checkIterator(name: string, value: unknown): void {
+  const next: unknown = (value as Partial<Iterator<unknown>> | null | undefined)?.next
+  if (typeof next !== 'function') throw invalidArgument(`${name} gave no iterator; got ${typeName(value)}`)
+}
+
+/** What an iterator's `next` must have answered. */
+export function checkIteratorResult(name: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null) return
+  throw invalidArgument(`${name} gave no iterator result; got ${typeName(value)}`)
+}
+
 /** Compares two strings by their UTF-8 bytes: the order of every list. JavaScript's own order is UTF-16's. */
 export function compareUtf8(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
+/** What `read` answers; `invalid-argument` where code of the argument's own, an accessor or a proxy, throws. */
+export function readable<Result>(name: string, read: () => Result): Result {
+  try {
+    return read()
+  } catch (cause) {
+    if (PortError.is(cause)) throw cause
+    const message = `${name} cannot be read: code of its own, an accessor or a proxy, threw`
+    throw new PortError({ code: 'invalid-argument', message, cause })
+  }
+}
+
+/** Whether `value` carries the mark `brand`. A proxy that will not be looked at does not. */
+export function isBranded(value: unknown, brand: symbol): boolean {
+  try {
+    return typeof value === 'object' && value !== null && brand in value
+  } catch {
+    return false
+  }
+}
+
 /** What kind of thing `value` is, for a message: never the value itself. */
 export function typeName(value: unknown): string {
   if (value === null) return 'null'
+  if (types.isProxy(value)) return 'a proxy'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object') return classNameOf(value) ?? 'an object'
   return typeof value

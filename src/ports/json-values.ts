@@ -1,5 +1,5 @@
 /** JSON that gives back what it was given: what it would silently alter is refused. */
-import { typeName } from '../calls/arguments.ts'
+import { readable, typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
 
 const deepest = 200
@@ -10,8 +10,10 @@ const deepest = 200
  * in an array, an object of a class, a cycle); the message names the place and never the value
  */
 export function toJson(value: unknown): string {
-  check(value, 'the value', 0)
-  return JSON.stringify(value)
+  return readable('the value', () => {
+    check(value, 'the value', 0)
+    return JSON.stringify(value)
+  })
 }
 
 /** The value of JSON in UTF-8, or `undefined` where the bytes are none. */

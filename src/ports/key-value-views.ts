@@ -1,6 +1,6 @@
 /** What is derived from a `KeyValueStore` alone, whatever is behind it: namespaces, and typed values. */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { checkFields, checkInteger, checkKey } from '../calls/arguments.ts'
+import { checkFields, checkInteger, checkKey, readable, typeName } from '../calls/arguments.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import type { CallOptions } from '../port.ts'
 import type { BulkResult } from './bulk.ts'
@@ -37,8 +37,7 @@ export function namespace(store: KeyValueStore, prefix: string): KeyValueNamespa
   }
   // What is no valid key goes on as it is: the store refuses it, in its own words and under its own name.
   const whole = (key: string): string => (isKey(key) ? prefix + key : key)
-  const wholes = (keys: readonly string[]): readonly string[] =>
-    Array.isArray(keys) ? Array.from(keys as readonly string[], whole) : keys
+  const wholes = (keys: readonly string[]): readonly string[] => eachOf(keys, whole)
   const own = (result: BulkResult): BulkResult => ({
     ...result,
     items: result.items.map((item) => ({ ...item, key: item.key.slice(prefix.length) })),
@@ -56,11 +55,9 @@ export function namespace(store: KeyValueStore, prefix: string): KeyValueNamespa
     setMany: async (entries, ...rest) =>
       own(
         await store.setMany(
-          Array.isArray(entries)
-            ? Array.from(entries as readonly (readonly [string, string])[], (entry) =>
-                Array.isArray(entry) && entry.length === 2 ? [whole(entry[0]), entry[1]] : entry,
-              )
-            : entries,
+          eachOf(entries, (entry) =>
+            Array.isArray(entry) && entry.length === 2 ? [whole(entry[0]), entry[1]] : entry,
+          ),
           ...rest,
         ),
       ),
@@ -157,14 +154,23 @@ export function typedView<Schema extends StandardSchemaV1>(
     },
     async set(key, value, options = {}) {
       const { json } = await write('set', key, value)
-      if ('ifEquals' in options) throw invalidArgument('a typed view has no ifEquals; use update')
+      checkFields('options', options, ['ttlMs', 'keepTtl', 'ifAbsent', 'signal', 'timeoutMs'])
       await inner.set(key, json, options)
     },
     delete: (key, options) => inner.delete(key, options),
     async update(key, change, options = {}) {
-      checkFields('options', options, ['ttlMs', 'attempts', 'signal', 'timeoutMs'])
-      const { ttlMs, attempts = defaultAttempts, ...call } = options
+      const {
+        ttlMs,
+        attempts = defaultAttempts,
+        ...call
+      } = readable('an option', () => {
+        checkFields('options', options, ['ttlMs', 'attempts', 'signal', 'timeoutMs'])
+        return { ...options }
+      })
       checkInteger('attempts', attempts, { min: 1 })
+      if (typeof change !== 'function') {
+        throw invalidArgument(`change must be a function; got ${typeName(change)}`)
+      }
       const expiry = ttlMs === undefined ? { keepTtl: true } : { ttlMs }
       for (let attempt = 1; attempt <= attempts; attempt += 1) {
         const bytes = await inner.get(key, call)
@@ -271,6 +277,15 @@ async function* batched<Item>(items: AsyncIterable<Item>, size: number): AsyncGe
     batch = []
   }
   if (batch.length > 0) yield batch
+}
+
+/** What `change` makes of each item; what is no array, or cannot be read, goes on as it is, to be refused. */
+function eachOf<Item>(items: readonly Item[], change: (item: Item) => Item): readonly Item[] {
+  try {
+    return Array.isArray(items) ? Array.from(items as readonly Item[], change) : items
+  } catch {
+    return items
+  }
 }
 
 function isKey(key: unknown): boolean {

@@ -72,9 +72,8 @@ function checkAddresses(name: string, value: unknown): number {
   if (!Array.isArray(value)) {
     throw invalidArgument(`${name} must be an array of addresses; got ${typeName(value)}`)
   }
-  value.forEach((address, index) => {
-    checkAddress(`${name}[${index}]`, address)
-  })
+  // By index, so that a hole is seen as the undefined that it is.
+  for (let index = 0; index < value.length; index += 1) checkAddress(`${name}[${index}]`, value[index])
   return value.length
 }
 
@@ -128,9 +127,9 @@ function checkAttachments(value: unknown): void {
       `there are ${value.length} attachments; at most ${mailLimits.attachments} are possible`,
     )
   }
-  value.forEach((attachment, index) => {
-    checkAttachment(`attachments[${index}]`, attachment)
-  })
+  for (let index = 0; index < value.length; index += 1) {
+    checkAttachment(`attachments[${index}]`, value[index])
+  }
 }
 
 function checkAttachment(name: string, value: unknown): void {

@@ -1,5 +1,5 @@
 /** What a parameter may be, and the check and copy that each one goes through. */
-import { checkText, typeName } from '../calls/arguments.ts'
+import { checkText, isBranded, readable, typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
 
 const brand: unique symbol = Symbol.for('portside.SqlJson') as never
@@ -60,7 +60,7 @@ export function copySqlValue(name: string, value: unknown): SqlValue {
       }
       return value
     case 'object':
-      return copyObject(name, value)
+      return readable(name, () => copyObject(name, value))
     default:
       throw invalidArgument(`${name} must be a value that SQL can hold; got ${typeName(value)}`)
   }
@@ -121,13 +121,16 @@ function checkShape(name: string, value: readonly unknown[]): void {
 
 /** Whether `value` was made by `sql.json`. */
 export function isSqlJson(value: unknown): value is SqlJson {
-  return typeof value === 'object' && value !== null && brand in value
+  return isBranded(value, brand)
 }
 
 /** The text of `value` as JSON, after checking that nothing of it gets lost. */
 export function sqlJson(name: string, value: unknown): SqlJson {
-  checkJson(name, value, [])
-  const json = { text: JSON.stringify(value) }
+  const text = readable(name, () => {
+    checkJson(name, value, [])
+    return JSON.stringify(value)
+  })
+  const json = { text }
   return Object.freeze(Object.defineProperty(json, brand, { value: true })) as SqlJson
 }
 

@@ -4,7 +4,7 @@
  * A statement comes from the `sql` tag and nowhere else. It holds copies of its values, checked when it is made,
  * so a mistake shows where it was written and later changes to an array or a buffer change nothing.
  */
-import { byteLength, checkText, typeName } from '../calls/arguments.ts'
+import { byteLength, checkText, isBranded, typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
 import { copySqlValue, type SqlJson, type SqlValue, sqlJson } from './sql-value.ts'
 
@@ -143,7 +143,7 @@ const comma: SqlStatement = new Statement([', '], [])
 /** Whether `value` was made by the `sql` tag, of this copy of the package or of another. */
 export function isSqlStatement(value: unknown): value is SqlStatement {
   // A symbol cannot come out of JSON or a form, so nothing that a user sends passes for a statement.
-  return typeof value === 'object' && value !== null && brand in value
+  return isBranded(value, brand)
 }
 
 /** @throws PortError `invalid-argument` unless `value` was made by the `sql` tag */
