@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 const config: ViteUserConfig = defineConfig({
@@ -6,6 +7,8 @@ const config: ViteUserConfig = defineConfig({
     // These need a server that is not ours to start everywhere: contract-tests/real-s3/run.sh.
     exclude: ['**/*.real.test.ts', '**/node_modules/**'],
     globalSetup: ['contract-tests/servers.setup.ts'],
+    // The tests of servers mostly wait: with vitest's own choice, one fewer than there are cores, two cores stand idle.
+    maxWorkers: Math.max(3, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -127,10 +127,13 @@ export function commonBehaviours<T extends object>(
         assert.ok(open)
         try {
           const unreachable = { ...context, ...open, port: open.guarded.port }
-          for (const name of remote) {
-            const expected = { retryable: true, outcome: 'not-applied' } as const
-            await expectPortError(call(unreachable, name, { timeoutMs: 5_000 }), 'unavailable', expected)
-          }
+          const expected = { retryable: true, outcome: 'not-applied' } as const
+          // All at once: a client may wait before it tries to connect again.
+          await Promise.all(
+            remote.map((name) =>
+              expectPortError(call(unreachable, name, { timeoutMs: 5_000 }), 'unavailable', expected),
+            ),
+          )
           await expectPortError(open.guarded.ping({ timeoutMs: 5_000 }), 'unavailable')
         } finally {
           await open.guarded.close()
@@ -146,8 +149,8 @@ export function commonBehaviours<T extends object>(
         const open = await context.subject.openUnreachable?.()
         assert.ok(open)
         try {
-          for (const name of remote) {
-            const unreachable = { ...context, ...open, port: open.guarded.port }
+          const unreachable = { ...context, ...open, port: open.guarded.port }
+          const checkOf = async (name: (typeof remote)[number]): Promise<void> => {
             const failed = await call(unreachable, name, { timeoutMs: 5_000 }).catch(
               (error: unknown) => error,
             )
@@ -162,6 +165,7 @@ export function commonBehaviours<T extends object>(
               assert.ok(!shown.includes(canary), `the error of ${name} shows a secret`)
             }
           }
+          await Promise.all(remote.map(checkOf))
         } finally {
           await open.guarded.close()
           await open.dispose?.()
