@@ -14,7 +14,18 @@ export type {
   ServerIdentity,
   StartOptions,
 } from './adapter.ts'
-export * from './calls/arguments.ts'
+export { untilAborted } from './calls/abort.ts'
+export {
+  byteLength,
+  checkBytes,
+  checkDate,
+  checkFields,
+  checkInteger,
+  checkKey,
+  checkText,
+  compareUtf8,
+  typeName,
+} from './calls/arguments.ts'
 export {
   type ByteSource,
   type ExpectedBytes,

@@ -1,9 +1,10 @@
 /** COPY … FROM STDIN in text format. https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-FILE-FORMATS */
 import type { CopyStreamQuery } from 'pg-copy-streams'
+import { untilAborted } from '../../src/calls/abort.ts'
 import { quoteIdentifier, type SqlValue } from '../../src/ports/sql.ts'
 import type { SqlCopyTarget } from '../../src/ports/sql-database.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
-import { notSent, type Session, untilAborted } from './session.ts'
+import { notSent, type Session } from './session.ts'
 import { encodeText } from './values.ts'
 
 type Rows = AsyncIterable<readonly SqlValue[]> | Iterable<readonly SqlValue[]>
@@ -42,7 +43,7 @@ export async function copyRows(
 async function load(copy: CopyStreamQuery, rows: Rows, stop: AbortSignal): Promise<number> {
   const closed = new Promise<void>((resolve) => copy.once('close', resolve))
   const failed = new Promise<never>((_, reject) => copy.once('error', reject))
-  failed.catch(ignored)
+  failed.catch(() => {})
   const chunks = chunksOf(rows)
   try {
     for (;;) {
@@ -54,13 +55,13 @@ async function load(copy: CopyStreamQuery, rows: Rows, stop: AbortSignal): Promi
     }
   } catch (error) {
     // Without CopyDone the server keeps nothing; this tells it so, and its answer frees the connection.
-    copy.on('error', ignored)
+    copy.on('error', () => {})
     copy.destroy()
-    await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(ignored)
+    await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(() => {})
     throw stop.aborted && error === stop.reason ? notSent(error) : error
   } finally {
     // Not awaited: a source that hangs would hang here as well.
-    chunks.return(undefined).catch(ignored)
+    chunks.return(undefined).catch(() => {})
   }
   const finished = new Promise<void>((resolve) => copy.once('finish', resolve))
   copy.end()
@@ -82,8 +83,6 @@ async function* chunksOf(rows: Rows): AsyncGenerator<Buffer, void> {
   }
   if (chunk !== '') yield Buffer.from(chunk)
 }
-
-const ignored = (): void => {}
 
 /** One row in COPY's text format. */
 export function copyLine(row: readonly SqlValue[]): string {

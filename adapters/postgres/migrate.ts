@@ -61,7 +61,7 @@ export async function migrate(
       // One transaction a migration: a failure keeps what came before it, and a long series holds no locks on.
       singleTransaction: false,
       noLock: true,
-      logger: { debug: ignored, info: ignored, warn: ignored, error: ignored },
+      logger: { debug: silent, info: silent, warn: silent, error: silent },
       migrationLoaderStrategies: [
         {
           extensions: ['.sql'],
@@ -88,11 +88,12 @@ export async function migrate(
   } finally {
     signal?.removeEventListener('abort', onAbort)
     // Ends the session, and with it the lock and an unfinished transaction.
-    await client.end().catch(ignored)
+    await client.end().catch(() => {})
   }
 }
 
-const ignored = (): void => {}
+/** What it has to say comes as an error or as the report. */
+const silent = (): void => {}
 
 async function checkFiles(directory: string): Promise<void> {
   let names: string[]

@@ -3,6 +3,8 @@
  * them on the server, and decides whether the connection may be used again.
  */
 import pg from 'pg'
+import { untilAborted } from '../../src/calls/abort.ts'
+import { systemClock } from '../../src/calls/clock.ts'
 import { PortError } from '../../src/errors.ts'
 import { classifyPostgresError, endsConnection, withoutValues } from './errors.ts'
 
@@ -133,8 +135,8 @@ export class Session {
     this.#over = true
     this.#interrupt?.()
     // Runs after what was interrupted. Where it fails, closing the connection undoes as well.
-    const undone = this.#client.query('ROLLBACK').catch(ignored)
-    await untilAborted(undone, AbortSignal.timeout(cancelGraceMs)).catch(ignored)
+    const undone = this.#client.query('ROLLBACK').catch(() => {})
+    await untilAborted(undone, AbortSignal.timeout(cancelGraceMs)).catch(() => {})
     this.#giveBack(true)
   }
 
@@ -165,12 +167,12 @@ export class Session {
         return
       }
       await requestCancel(this.#client).catch(() => {})
-      if (!ended.aborted) await pause(cancelAgainMs, ended)
+      await systemClock.sleep(cancelAgainMs, ended).catch(() => {})
     }
   }
 
   async #cutLater(ended: AbortSignal): Promise<void> {
-    await pause(cancelGraceMs, ended)
+    await systemClock.sleep(cancelGraceMs, ended).catch(() => {})
     if (!ended.aborted) this.#cut()
   }
 
@@ -179,8 +181,6 @@ export class Session {
     this.#client.connection.stream.destroy()
   }
 }
-
-const ignored = (): void => {}
 
 /** `error` as one that had no effect, because nothing was sent. */
 export function notSent(error: unknown): PortError {
@@ -192,36 +192,6 @@ export function notSent(error: unknown): PortError {
     message: `unexpected failure: ${error instanceof Error ? error.message : typeof error}`,
   }
   return new PortError({ ...known, outcome: 'not-applied', cause: withoutValues(error) })
-}
-
-/** The promise's result, or the signal's reason as soon as that is aborted. */
-export async function untilAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  let onAbort: () => void = ignored
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    promise.catch(ignored)
-  }
-}
-
-/** Resolves after `ms`, or at once when the signal is aborted. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    if (signal.aborted) done()
-    else signal.addEventListener('abort', done, { once: true })
-  })
 }
 
 /** What pg has and its types do not say. */

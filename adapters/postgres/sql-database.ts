@@ -10,6 +10,8 @@
  */
 import type pg from 'pg'
 import type { DatastoreDriver, ServerIdentity } from '../../src/adapter.ts'
+import { untilAborted } from '../../src/calls/abort.ts'
+import { systemClock } from '../../src/calls/clock.ts'
 import { invalidArgument, PortError } from '../../src/errors.ts'
 import type { CallOptions } from '../../src/port.ts'
 import { type SqlStatement, type SqlValue, sql } from '../../src/ports/sql.ts'
@@ -24,7 +26,7 @@ import type {
 import { copyRows, SourceFailure } from './copy.ts'
 import { classifyPostgresError, isSerializationFailure, sqlstateOf } from './errors.ts'
 import { fetchRows, PostgresQueries, signalOf } from './queries.ts'
-import { notSent, pause, Session, untilAborted, type WireResult, type WireStatement } from './session.ts'
+import { notSent, Session, type WireResult, type WireStatement } from './session.ts'
 import { PostgresTransaction } from './transaction.ts'
 
 type Work<Result> = (transaction: SqlTransaction) => Promise<Result>
@@ -99,8 +101,7 @@ export class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase 
       if (attempt >= attempts || !ended.clashed || signal.aborted) throw ended.error
       // Those that clashed must not meet again.
       const delayMs = Math.min(retryMaxMs, retryBaseMs * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2)
-      await pause(delayMs, signal)
-      if (signal.aborted) throw ended.error
+      await systemClock.sleep(delayMs, signal).catch(() => Promise.reject(ended.error))
     }
   }
 

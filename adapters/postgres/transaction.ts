@@ -1,5 +1,6 @@
 /** A transaction on one connection: its queue, its savepoints, and what becomes of it in the end. */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { untilAborted } from '../../src/calls/abort.ts'
 import { PortError } from '../../src/errors.ts'
 import type { CallOptions } from '../../src/port.ts'
 import type { SqlStatement, SqlValue } from '../../src/ports/sql.ts'
@@ -7,7 +8,7 @@ import type { SqlCopyTarget, SqlRow, SqlStreamOptions, SqlTransaction } from '..
 import { copyRows, SourceFailure } from './copy.ts'
 import { classifyPostgresError } from './errors.ts'
 import { fetchRows, PostgresQueries, signalOf } from './queries.ts'
-import { notSent, type Session, untilAborted, type WireResult, type WireStatement } from './session.ts'
+import { notSent, type Session, type WireResult, type WireStatement } from './session.ts'
 
 type Work<Result> = (transaction: SqlTransaction) => Promise<Result>
 

@@ -6,6 +6,7 @@
  * connection is ready, and clients that repeat by themselves are refused.
  */
 import { type Cluster, Command, type Redis } from 'ioredis'
+import { untilAborted } from '../../src/calls/abort.ts'
 import { systemClock } from '../../src/calls/clock.ts'
 import { invalidArgument, PortError } from '../../src/errors.ts'
 import { classifyRedisError } from './errors.ts'
@@ -79,7 +80,7 @@ export class RedisConnection {
     const { client } = this
     ;(node ?? client).sendCommand(command)
     try {
-      return (await untilAborted(command.promise as Promise<Reply>, signal)) as Reply
+      return await untilAborted(command.promise as Promise<Reply>, signal)
     } catch (error) {
       // Once handed over it may be written at any time later, unless the client itself gave it up.
       if (signal.aborted) throw endedBy(signal, 'unknown', cleaned(error))
@@ -217,20 +218,6 @@ function cleaned(error: unknown): unknown {
   }
   if (error instanceof Error && 'lastNodeError' in error) cleaned(error.lastNodeError)
   return error
-}
-
-async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    promise.catch(() => {
-      // Told as the abort already.
-    })
-  }
 }
 
 function refuseRepeating(client: Redis | Cluster): void {

@@ -57,6 +57,20 @@ export function callAbort({ clock, timeoutMs, caller, owners }: AbortSources): C
   }
 }
 
+/** What `promise` comes to, or the signal's reason as soon as that is aborted. What it comes to later is dropped. */
+export async function untilAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(signal.reason)
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    promise.catch(() => {})
+  }
+}
+
 export function cancelled(outcome?: 'not-applied'): PortError {
   return new PortError({ code: 'cancelled', message: 'the caller aborted the signal', outcome })
 }

@@ -15,7 +15,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { Redactor } from './redact.ts'
 import { checkRetry, noRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { Scope } from './scope.ts'
-import { settleMs, untilAborted, withinMs } from './settle.ts'
+import { settled, settleMs, withinMs } from './settle.ts'
 import { guardedItems } from './stream.ts'
 
 /** One finished call or stream, for logs and traces. Holds no argument and no result. */
@@ -299,7 +299,7 @@ class CallGuard<T extends object> implements Guarded<T> {
         const answer = this.#intercepted(call, abort.signal, async () =>
           call.invoke(ownInput(call, scope), abort.signal),
         )
-        const result = await untilAborted(answer, abort)
+        const result = await settled(answer, abort)
         return call.operation.output === undefined ? result : call.operation.output(result, scope)
       } catch (error) {
         scope.end()

@@ -9,7 +9,7 @@ export const settleMs = 250
  * The answer, or soon after an abort its reason. A driver that ends within the grace may still tell what
  * became of the call; one that ignores the signal does not keep the caller waiting.
  */
-export async function untilAborted(
+export async function settled(
   answer: Promise<unknown>,
   { signal, aborted }: Pick<CallAbort, 'signal' | 'aborted'>,
 ): Promise<unknown> {
