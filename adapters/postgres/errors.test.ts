@@ -30,6 +30,7 @@ const rows: readonly Row[] = [
   ['broken pipe', system('EPIPE', { syscall: 'write' }), 'unavailable', 'unknown'],
   ['keep-alive found it dead', system('ETIMEDOUT', { syscall: 'read' }), 'unavailable', 'unknown'],
   ['ended', new Error('Connection terminated unexpectedly'), 'unavailable', 'unknown'],
+  ['no PostgreSQL', new Error('received invalid response: 48'), 'unavailable', 'unknown'],
   ['ended by us', new Error('Connection terminated'), 'unavailable', 'unknown'],
   [
     'broken before',

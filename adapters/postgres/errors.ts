@@ -269,6 +269,14 @@ function classifyClientError({ message }: Error): Classification | undefined {
     case 'Cannot use a pool after calling end on the pool':
       return { code: 'closed', message: 'the pool has been ended' }
     default:
+      if (message.startsWith('received invalid response')) {
+        return {
+          code: 'unavailable',
+          message: 'what answered there is no PostgreSQL; check host and port',
+          outcome: 'unknown',
+          retryable: false,
+        }
+      }
       if (!message.startsWith('SASL')) return undefined
       return {
         code: 'unauthenticated',

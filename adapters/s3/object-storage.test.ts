@@ -440,3 +440,13 @@ describe('options', () => {
     expect(seen[0]?.headers['if-none-match']).toBe('*')
   })
 })
+
+test('an answer that is no S3’s, such as the page of a proxy, passes for no object and no success', async () => {
+  const { port } = await serve((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<p>Please sign in</p>')
+  })
+  await expectPortError(port.put('key', 'x'), 'corrupt', { outcome: 'unknown' })
+  await expectPortError(port.copy('key', 'other'), 'corrupt')
+  await expectPortError(port.head('key'), 'corrupt', { outcome: 'not-applied' })
+  await expectPortError(port.get('key'), 'corrupt')
+})

@@ -210,8 +210,9 @@ class S3ObjectStorage implements ObjectStorage {
     }
     const abortSignal = signalOf(options)
     const { CopyObjectResult } = await this.#client.send(new CopyObjectCommand(input), { abortSignal })
+    const etag = etagFrom(CopyObjectResult?.ETag)
     this.#bucketSeen = true
-    return { key: destination, etag: quoted(CopyObjectResult?.ETag) }
+    return { key: destination, etag }
   }
 
   async list(options: ListPageOptions = {}): Promise<ObjectPage> {
@@ -315,8 +316,9 @@ class S3ObjectStorage implements ObjectStorage {
   async #putWhole(target: Target, bytes: Uint8Array, signal: AbortSignal): Promise<WrittenObject> {
     const input = { ...target, Body: bytes, ContentLength: bytes.length }
     const { ETag } = await this.#client.send(new PutObjectCommand(input), { abortSignal: signal })
+    const etag = etagFrom(ETag)
     this.#bucketSeen = true
-    return { key: target.Key, size: bytes.length, etag: quoted(ETag) }
+    return { key: target.Key, size: bytes.length, etag }
   }
 
   async #putInParts(
@@ -434,15 +436,23 @@ function storedObject(
   const body = answer.Body as Readable
   // A connection that breaks before anyone reads must not bring the process down; who reads later gets the error.
   body.on('error', () => {})
-  if (asked === undefined)
-    return { info: objectInfo(key, answer, length), body: bytesOf(body), range: undefined }
+  const infoOf = (size: number): ObjectInfo => {
+    try {
+      return objectInfo(key, answer, size)
+    } catch (error) {
+      // Nobody will read it, and unread it would keep its connection.
+      body.destroy()
+      throw error
+    }
+  }
+  if (asked === undefined) return { info: infoOf(length), body: bytesOf(body), range: undefined }
   const [, start, end, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(answer.ContentRange ?? '') ?? []
   if (start === undefined || end === undefined) {
     body.destroy()
     throw new PortError({ code: 'unsupported', message: 'the service does not answer ranges' })
   }
   return {
-    info: objectInfo(key, answer, Number(size)),
+    info: infoOf(Number(size)),
     body: bytesOf(body),
     range: { start: Number(start), end: Number(end) },
   }
@@ -464,7 +474,7 @@ function objectInfo(
   return {
     key,
     size,
-    etag: quoted(answer.ETag),
+    etag: etagFrom(answer.ETag),
     lastModified: wholeSeconds(answer.LastModified),
     contentType: answer.ContentType ?? 'application/octet-stream',
     ...(CacheControl === undefined ? {} : { cacheControl: CacheControl }),
@@ -476,6 +486,16 @@ function objectInfo(
 }
 
 /** Some servers leave the quotes out where the etag stands in XML. */
+/** A page of a proxy or a sign-in portal comes with status 200, too: it must not pass for a stored object. */
+function etagFrom(etag: string | undefined): string {
+  if (etag !== undefined && etag !== '') return quoted(etag)
+  throw new PortError({
+    code: 'corrupt',
+    message:
+      'the answer has no etag, so what answered may be no S3; check the endpoint and proxies before it',
+  })
+}
+
 function quoted(etag = ''): string {
   return etag.startsWith('"') ? etag : `"${etag}"`
 }
