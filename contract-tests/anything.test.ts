@@ -45,8 +45,9 @@ const revoked = (target: object): object => {
   revoke()
   return proxy
 }
+const callersOwn = new TypeError('code of the caller’s own')
 function explode(): never {
-  throw new TypeError('code of the caller’s own')
+  throw callersOwn
 }
 const traps = { get: explode, getPrototypeOf: explode, has: explode, ownKeys: explode }
 
@@ -176,7 +177,8 @@ async function tryAnything<T extends object>(
       const before = reached()
       const method = guarded.port[name] as (...args: unknown[]) => unknown
       const error = await errorOf(() => method(...args))
-      if (error === undefined) return
+      // What a stream throws reaches the caller as it is.
+      if (error === undefined || (error === callersOwn && readUnderWay.has(name))) return
       expectHonest(error, name)
       if (error.code !== 'invalid-argument' || readUnderWay.has(name)) return
       refused.add(name)
@@ -294,19 +296,19 @@ const rows: Samples<SqlDatabase> = {
 test('the fake mailer answers whatever it is handed', async () => {
   const { observe, reached } = counter()
   const { guarded } = new FakeMailer({ observe })
-  await tryAnything({ port: Mailer, samples: { send: [mail, {}] }, guarded, reached }, 1_500)
+  await tryAnything({ port: Mailer, samples: { send: [mail, {}] }, guarded, reached }, 800)
 })
 
 test('the fake social publisher answers whatever it is handed', async () => {
   const { observe, reached } = counter()
   const { guarded } = new FakeSocialPublisher({ observe })
-  await tryAnything({ port: SocialPublisher, samples: posts, guarded, reached }, 1_500)
+  await tryAnything({ port: SocialPublisher, samples: posts, guarded, reached }, 800)
 })
 
 test('the fake object storage answers whatever it is handed', async () => {
   const { observe, reached } = counter()
   const { guarded } = new FakeObjectStorage({ observe })
-  await tryAnything({ port: ObjectStorage, samples: objects, guarded, reached }, 2_000)
+  await tryAnything({ port: ObjectStorage, samples: objects, guarded, reached }, 1_200)
 })
 
 describe('a real datastore answers whatever it is handed', () => {
@@ -320,13 +322,13 @@ describe('a real datastore answers whatever it is handed', () => {
 
   test('Redis', async () => {
     const tried = await attached(redis, places[0]?.url ?? '', keys)
-    await tryAnything(tried, 2_000)
+    await tryAnything(tried, 1_200)
     await tried.guarded.close()
   })
 
   test('PostgreSQL', async () => {
     const tried = await attached(postgres, places[1]?.url ?? '', rows)
-    await tryAnything(tried, 1_500)
+    await tryAnything(tried, 800)
     await tried.guarded.close()
   })
 
@@ -343,7 +345,7 @@ describe('a real datastore answers whatever it is handed', () => {
         )
         if (error !== undefined) expectHonest(error, 'query')
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     )
     await guarded.close()
   })
@@ -375,7 +377,7 @@ test('a namespace and a typed view answer whatever they are handed', async () =>
       const error = await errorOf(() => method?.(...spoiled(args, place, make())))
       if (error !== undefined) expectHonest(error, name)
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   )
   await guarded.close()
   await place.drop()

@@ -57,14 +57,16 @@ export function checkBytes(name: string, value: unknown): asserts value is Uint8
  * fields may be inherited, and a signal given in place of `{ signal }` would pass for an object with none.
  */
 export function checkFields(name: string, value: unknown, known: readonly string[]): void {
-  if (!isPlain(value)) throw invalidArgument(`${name} must be a plain object; got ${typeName(value)}`)
-  for (const key of Reflect.ownKeys(value)) {
-    if (typeof key === 'string' && known.includes(key)) continue
-    const shown = typeof key === 'string' ? JSON.stringify(key.slice(0, longestShownKey)) : 'symbol'
-    throw invalidArgument(
-      `${name} has no ${shown}; it knows ${known.map((k) => `"${k}"`).join(', ') || 'none'}`,
-    )
-  }
+  readable(name, () => {
+    if (!isPlain(value)) throw invalidArgument(`${name} must be a plain object; got ${typeName(value)}`)
+    for (const key of Reflect.ownKeys(value)) {
+      if (typeof key === 'string' && known.includes(key)) continue
+      const shown = typeof key === 'string' ? JSON.stringify(key.slice(0, longestShownKey)) : 'symbol'
+      throw invalidArgument(
+        `${name} has no ${shown}; it knows ${known.map((k) => `"${k}"`).join(', ') || 'none'}`,
+      )
+    }
+  })
 }
 
 const longestShownKey = 60

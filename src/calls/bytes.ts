@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { invalidArgument, PortError } from '../errors.ts'
 import type { CallScope } from '../port.ts'
-import { checkText, typeName } from './arguments.ts'
+import { checkIterator, checkIteratorResult, checkText, typeName } from './arguments.ts'
 
 /** Bytes, text that stands for its UTF-8 bytes, or a stream of bytes. */
 export type ByteSource = Uint8Array | string | AsyncIterable<Uint8Array>
@@ -54,7 +54,8 @@ export async function* ownStream(
   scope: CallScope,
 ): AsyncGenerator<Uint8Array> {
   const check = new ByteCheck(name, expected)
-  const iterator = source[Symbol.asyncIterator]()
+  const iterator = await scope.callback(async () => source[Symbol.asyncIterator]())()
+  checkIterator(name, iterator)
   const next = scope.callback(async () => iterator.next())
   let over = false
   try {
@@ -63,6 +64,8 @@ export async function* ownStream(
         over = true
         throw error
       })
+      over = true
+      checkIteratorResult(name, item)
       over = item.done === true
       if (item.done) break
       if (!(item.value instanceof Uint8Array)) {

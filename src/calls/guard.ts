@@ -8,7 +8,7 @@ import type { Driver } from '../adapter.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import { type CallOptions, type Operation, operationsOf, type Port } from '../port.ts'
 import { type CallAbort, callAbort, cancelled, closedError } from './abort.ts'
-import { checkInteger } from './arguments.ts'
+import { checkInteger, readable } from './arguments.ts'
 import { brandError } from './brand.ts'
 import { type Call, checkOptions, declared, ownArguments, ownInput, subjectOf, withSignal } from './call.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -203,7 +203,7 @@ class CallGuard<T extends object> implements Guarded<T> {
     lender: AbortSignal | undefined,
   ): Call {
     const { arity, idempotent } = operation
-    try {
+    const checked = (): Call => {
       this.#checkOpen(lender)
       if (given.length > arity + 1) {
         throw invalidArgument(`it takes ${arity} arguments and options; got ${given.length} arguments`)
@@ -225,6 +225,9 @@ class CallGuard<T extends object> implements Guarded<T> {
         lender,
         invoke,
       }
+    }
+    try {
+      return readable('an argument', checked)
     } catch (error) {
       throw this.#brand(error, { name, operation, subject: subjectOf(operation, given) })
     }

@@ -19,7 +19,7 @@
  *
  * Two columns of one name leave the last one's value: give them names of their own with `AS`.
  */
-import { checkInteger, typeName } from '../calls/arguments.ts'
+import { checkInteger, checkIterator, checkIteratorResult, readable, typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
 import { type CallOptions, type CallScope, definePort, type Operations, type Port } from '../port.ts'
 import {
@@ -178,9 +178,10 @@ function checkCopyTarget(target: unknown): asserts target is SqlCopyTarget {
 }
 
 function checkRows(rows: unknown): void {
-  const iterable =
-    typeof rows === 'object' && rows !== null && (Symbol.asyncIterator in rows || Symbol.iterator in rows)
-  if (!iterable) throw invalidArgument(`rows must be an iterable of arrays; got ${typeName(rows)}`)
+  const made = typeof rows === 'object' && rows !== null ? (rows as Partial<AsyncIterable<unknown>>) : {}
+  const make: unknown = made[Symbol.asyncIterator] ?? (made as Partial<Iterable<unknown>>)[Symbol.iterator]
+  if (typeof make !== 'function')
+    throw invalidArgument(`rows must be an iterable of arrays; got ${typeName(rows)}`)
 }
 
 type Rows = AsyncIterable<readonly SqlValue[]> | Iterable<readonly SqlValue[]>
@@ -189,15 +190,21 @@ type Rows = AsyncIterable<readonly SqlValue[]> | Iterable<readonly SqlValue[]>
 function ownRows(rows: Rows, width: number, scope: CallScope): AsyncIterable<readonly SqlValue[]> {
   return {
     [Symbol.asyncIterator]() {
-      let iterator: AsyncIterator<readonly SqlValue[]> | Iterator<readonly SqlValue[]>
+      let iterator: AsyncIterator<readonly SqlValue[]> | Iterator<readonly SqlValue[]> | undefined
       let count = 0
-      const pull = scope.callback(async () => {
-        iterator ??= Symbol.asyncIterator in rows ? rows[Symbol.asyncIterator]() : rows[Symbol.iterator]()
-        return iterator.next()
-      })
+      const begin = scope.callback(async () =>
+        Symbol.asyncIterator in rows ? rows[Symbol.asyncIterator]() : rows[Symbol.iterator](),
+      )
+      const pull = scope.callback(async (from: NonNullable<typeof iterator>) => from.next())
       return {
         async next() {
-          const step = await pull()
+          if (iterator === undefined) {
+            const begun = await begin()
+            checkIterator('rows', begun)
+            iterator = begun
+          }
+          const step = await pull(iterator)
+          checkIteratorResult('rows', step)
           if (step.done) return { done: true, value: undefined }
           count += 1
           return { done: false, value: ownRow(step.value, width, count) }
@@ -212,11 +219,13 @@ function ownRows(rows: Rows, width: number, scope: CallScope): AsyncIterable<rea
 }
 
 function ownRow(row: unknown, width: number, count: number): readonly SqlValue[] {
-  if (!Array.isArray(row)) throw invalidArgument(`row ${count} must be an array; got ${typeName(row)}`)
-  if (row.length !== width) {
-    throw invalidArgument(`row ${count} has ${row.length} values for ${width} columns`)
-  }
-  return Array.from(row, (value, index) => copySqlValue(`value ${index + 1} of row ${count}`, value))
+  return readable(`row ${count}`, () => {
+    if (!Array.isArray(row)) throw invalidArgument(`row ${count} must be an array; got ${typeName(row)}`)
+    if (row.length !== width) {
+      throw invalidArgument(`row ${count} has ${row.length} values for ${width} columns`)
+    }
+    return Array.from(row, (value, index) => copySqlValue(`value ${index + 1} of row ${count}`, value))
+  })
 }
 
 const one = {
