@@ -5,6 +5,8 @@ import type { Services } from '../services/declare.ts'
 import { attachForTest, type TestAttachOptions } from './index.ts'
 import { TestServers } from './places.ts'
 
+const startTimeoutMs = 300_000
+
 /** What a test is given. */
 export interface ServiceFixtures<M extends Services> {
   /** The attached app: real datastores, fakes for the rest. Closed after the test. */
@@ -36,5 +38,7 @@ export function testWith<const M extends Services>(
     })
     .extend('app', ({ portsideAttached }) => portsideAttached.app)
     .extend('fakes', ({ portsideAttached }) => portsideAttached.fakes)
+  // Under a limit of its own: the first start on a machine fetches what it lacks, which no test's limit allows for.
+  extended.beforeAll(({ portsideServers }) => void portsideServers, startTimeoutMs)
   return extended as unknown as TestAPI<ServiceFixtures<M>>
 }
