@@ -135,5 +135,5 @@ export {
   urlVariable,
 } from './services/declare.ts'
 export { type Native, native } from './services/native.ts'
-export { ServiceUrl, type UrlParameter, type UrlParameters } from './services/url.ts'
+export { isLoopback, ServiceUrl, type UrlParameter, type UrlParameters } from './services/url.ts'
 export { loadVendor } from './services/vendor.ts'

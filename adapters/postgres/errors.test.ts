@@ -1,4 +1,7 @@
-/** The translation as a table. Each row is an error as PostgreSQL 17.10, pg 8.23 or Node gave it. */
+/**
+ * The translation as a table. The rows have the fields and texts of PostgreSQL 17, pg 8.23 and Node; what connecting
+ * can fail with is provoked on the real server below.
+ */
 import pg from 'pg'
 import { describe, expect, inject, test } from 'vitest'
 import type { Outcome, PortErrorCode } from '../../src/errors.ts'

@@ -37,7 +37,7 @@ const retryBaseMs = 10
 const retryMaxMs = 500
 const rollbackMs = 5_000
 
-export class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
+class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
   readonly #pool: pg.Pool
   readonly #sessions = new Set<Session>()
 
@@ -189,18 +189,17 @@ function listenForGood(client: pg.PoolClient): void {
   client.on('error', () => {})
 }
 
-export interface PostgresOptions {
+export interface PostgresSqlDatabaseOptions {
   /** Strings that must appear in no error. @default none */
   readonly secrets?: readonly string[]
 }
 
 /**
- * A driver on a pool that the app has, and goes on owning: closing the driver does not end it. Its sessions must
- * have `DateStyle` ISO and `client_encoding` UTF8, as PostgreSQL has by default.
+ * The driver on a pool that the app already has; the app ends it. Its sessions must have `DateStyle` ISO and `client_encoding` UTF8, as PostgreSQL has by default.
  */
 export function postgresSqlDatabase(
   pool: pg.Pool,
-  options: PostgresOptions = {},
+  options: PostgresSqlDatabaseOptions = {},
 ): DatastoreDriver<SqlDatabase> {
   const database = new PostgresSqlDatabase(pool)
   // An idle connection that breaks is reported here, and would end the process if no one listened. The pool has

@@ -1,5 +1,5 @@
 /** What a URL of PostgreSQL may say, and what it means where it does not. */
-import type { ServiceUrl, UrlParameters } from '../../src/services/url.ts'
+import { isLoopback, type ServiceUrl, type UrlParameters } from '../../src/services/url.ts'
 
 export const parameters: UrlParameters = {
   maxConnections: {
@@ -49,5 +49,5 @@ type SslMode = 'disable' | 'require' | 'verify-full'
 
 export function sslMode(url: ServiceUrl): SslMode {
   const given = url.text('sslmode') as SslMode | undefined
-  return given ?? (/^(?:localhost|127(?:\.\d+){3}|::1)$/.test(url.host) ? 'disable' : 'verify-full')
+  return given ?? (isLoopback(url.host) ? 'disable' : 'verify-full')
 }

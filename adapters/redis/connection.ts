@@ -132,24 +132,6 @@ export class RedisConnection {
     return client.nodes('master')
   }
 
-  /** Closes the client and resolves when nothing of it is left. */
-  async close(): Promise<void> {
-    const { client } = this
-    const { status } = client
-    const ended = new Promise<void>((resolve) => client.once('end', resolve))
-    if (status !== 'end') client.disconnect()
-    // A peer that does not answer would keep a half-closed socket for seconds; all calls have ended by now.
-    if (!isCluster(client)) client.stream?.destroy()
-    // Between two attempts to connect there is nothing to end, and ioredis tells of no end.
-    if (status !== 'end' && status !== 'reconnecting') {
-      const late = Promise.withResolvers<void>()
-      const cancel = systemClock.timer(closeMs, late.resolve)
-      await Promise.race([ended, late.promise])
-      cancel()
-    }
-    this.release()
-  }
-
   #connected(): void {
     if (this.#wrongDatabase) {
       this.#giveUp()
@@ -196,6 +178,22 @@ export class RedisConnection {
       outcome: 'not-applied',
       cause,
     })
+  }
+}
+
+/** Closes the client and resolves when nothing of it is left. */
+export async function endClient(client: Redis | Cluster): Promise<void> {
+  const { status } = client
+  const ended = new Promise<void>((resolve) => client.once('end', resolve))
+  if (status !== 'end') client.disconnect()
+  // A peer that does not answer would keep a half-closed socket for seconds; all calls have ended by now.
+  if (!isCluster(client)) client.stream?.destroy()
+  // Between two attempts to connect there is nothing to end, and ioredis tells of no end.
+  if (status !== 'end' && status !== 'reconnecting') {
+    const late = Promise.withResolvers<void>()
+    const cancel = systemClock.timer(closeMs, late.resolve)
+    await Promise.race([ended, late.promise])
+    cancel()
   }
 }
 

@@ -8,9 +8,10 @@ import { systemClock } from '../../src/calls/clock.ts'
 import { type Guarded, guard } from '../../src/calls/guard.ts'
 import { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
+import { escapeGlob } from './glob.ts'
 import { parseIdentity } from './identity.ts'
 import { redis } from './index.ts'
-import { escapeGlob, redisKeyValueStore } from './key-value-store.ts'
+import { redisKeyValueStore } from './key-value-store.ts'
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {

@@ -21,6 +21,7 @@ import {
 } from '../../src/ports/key-value-store.ts'
 import { type CommandParts, isCluster, RedisConnection, type Reply } from './connection.ts'
 import { classifyRedisError } from './errors.ts'
+import { escapeGlob } from './glob.ts'
 import { identifyRedis } from './identity.ts'
 import { deleteIfEquals, increment, persist, type Script, setIfEquals } from './scripts.ts'
 
@@ -36,19 +37,9 @@ export interface RedisKeyValueStoreOptions {
  */
 export function redisKeyValueStore(
   client: Redis | Cluster,
-  options: RedisKeyValueStoreOptions = {},
+  { keyPrefix = '' }: RedisKeyValueStoreOptions = {},
 ): DatastoreDriver<KeyValueStore> {
   const connection = new RedisConnection(client)
-  return redisDriver(connection, options, async () => connection.release())
-}
-
-/** The driver, with what its `close` does. */
-export function redisDriver(
-  connection: RedisConnection,
-  { keyPrefix = '' }: RedisKeyValueStoreOptions,
-  close: () => Promise<void>,
-): DatastoreDriver<KeyValueStore> {
-  const { client } = connection
   const { password } = isCluster(client) ? (client.options.redisOptions ?? {}) : client.options
   return {
     calls: new RedisKeyValueStore(connection, keyPrefix),
@@ -62,7 +53,9 @@ export function redisDriver(
     async identify({ signal }): Promise<ServerIdentity> {
       return identifyRedis(connection, signal)
     },
-    close,
+    async close() {
+      connection.release()
+    },
   }
 }
 
@@ -272,11 +265,6 @@ class RedisKeyValueStore implements KeyValueStore {
 
 function setParts(key: string, value: Buffer, ttlMs: number | undefined): CommandParts {
   return ttlMs === undefined ? ['set', key, value] : ['set', key, value, 'PX', ttlMs]
-}
-
-/** A prefix as a pattern that matches itself alone: https://redis.io/docs/latest/commands/keys/ */
-export function escapeGlob(prefix: string): string {
-  return prefix.replace(/[*?[\]\\^-]/g, '\\$&')
 }
 
 /** The key as this port names it, or `undefined` where it cannot. */

@@ -5,9 +5,9 @@ import type { DatastoreDriver, OpenContext } from '../../src/adapter.ts'
 import { invalidArgument } from '../../src/errors.ts'
 import type { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
-import { RedisConnection } from './connection.ts'
+import { endClient } from './connection.ts'
 import { defaultConnectTimeoutMs, defaultSilenceTimeoutMs } from './defaults.ts'
-import { redisDriver } from './key-value-store.ts'
+import { redisKeyValueStore } from './key-value-store.ts'
 
 // Between attempts to connect: soon at first, then twice a second.
 const longestReconnectMs = 500
@@ -16,10 +16,17 @@ export async function openRedis(
   url: ServiceUrl,
   context: OpenContext,
 ): Promise<DatastoreDriver<KeyValueStore>> {
-  const connection = new RedisConnection(await clientFor(url, context))
-  const prefix = url.text('keyPrefix')
-  const options = prefix === undefined ? {} : { keyPrefix: prefix }
-  return redisDriver(connection, options, () => connection.close())
+  const client = await clientFor(url, context)
+  const keyPrefix = url.text('keyPrefix')
+  const driver = redisKeyValueStore(client, keyPrefix === undefined ? {} : { keyPrefix })
+  return {
+    ...driver,
+    async close() {
+      // The driver goes on listening until the client has ended, which may report errors up to then.
+      await endClient(client)
+      await driver.close()
+    },
+  }
 }
 
 async function clientFor(url: ServiceUrl, { service }: OpenContext): Promise<Redis | Cluster> {

@@ -56,10 +56,10 @@ export interface S3ObjectStorageOptions {
   readonly lacks?: readonly string[]
 }
 
-export const defaultPartBytes: number = 8 * 1024 * 1024
+const defaultPartBytes = 8 * 1024 * 1024
 
 /**
- * Object storage on a client that the app already has; who made the client destroys it. Build it with
+ * The driver on a client that the app already has; the app destroys it. Make the client with
  * `maxAttempts: 1`: the guard around this repeats what may be repeated.
  * @throws PortError `invalid-argument` for a part size or a capability that cannot be
  */

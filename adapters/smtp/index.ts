@@ -8,13 +8,11 @@
  */
 import type { Adapter } from '../../src/adapter.ts'
 import { Mailer } from '../../src/ports/mailer.ts'
-import type { ServiceUrl } from '../../src/services/url.ts'
+import { isLoopback, type ServiceUrl } from '../../src/services/url.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
 import { type SmtpTransporter, smtpMailer } from './mailer.ts'
 
 export { classifySmtpError } from './errors.ts'
-
-const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 
 /** {@link Mailer} over SMTP. `native()` is nodemailer's transporter. */
 export const smtp: Adapter<Mailer, SmtpTransporter> = {
@@ -37,7 +35,7 @@ export const smtp: Adapter<Mailer, SmtpTransporter> = {
       description: 'with pool=true: how many connections at most (default 5)',
     },
     helo: { type: 'text', description: "the name told to the server (default this machine's)" },
-    'connect-timeout-ms': {
+    connectTimeoutMs: {
       type: 'integer',
       min: 1,
       max: 600_000,
@@ -84,9 +82,9 @@ async function createTransporter(url: ServiceUrl): Promise<SmtpTransporter> {
   const { createTransport } = await loadVendor(() => import('nodemailer'), ['nodemailer'])
   const { username: user, password: pass } = url
   const secure = url.scheme === 'smtps'
-  const starttls = url.text('starttls') ?? (loopback.test(url.host) ? 'optional' : 'required')
+  const starttls = url.text('starttls') ?? (isLoopback(url.host) ? 'optional' : 'required')
   const helo = url.text('helo')
-  const connectMs = url.integer('connect-timeout-ms') ?? 10_000
+  const connectMs = url.integer('connectTimeoutMs') ?? 10_000
   const options = {
     host: url.host,
     port: url.port ?? (secure ? 465 : 587),

@@ -42,15 +42,17 @@ interface RecipientError {
 
 const pieceBytes = 16_384
 
+export interface SmtpMailerOptions {
+  /** Strings that must appear in no error, such as the password. @default none */
+  readonly secrets?: readonly string[]
+}
+
 /**
- * A mailer over a transporter that the app already has, and goes on to own: closing the mailer leaves it open.
+ * The driver over a transporter that the app already has; the app closes it.
  * Adds one plugin to it, which touches only the mailer's own mails. With the transporter's own `dkim`, or with a
  * plugin that rewrites the stream, a lost connection is of unknown outcome more often than it must be.
  */
-export function smtpMailer(
-  transporter: SmtpTransporter,
-  options: { readonly secrets?: readonly string[] } = {},
-): Driver<Mailer> {
+export function smtpMailer(transporter: SmtpTransporter, options: SmtpMailerOptions = {}): Driver<Mailer> {
   const mailer = new SmtpMailer(transporter)
   return {
     calls: mailer,

@@ -6,6 +6,7 @@
  */
 import type { Adapter } from '../../src/adapter.ts'
 import { SocialPublisher } from '../../src/ports/social-publisher.ts'
+import { isLoopback } from '../../src/services/url.ts'
 import { xSocialPublisher } from './social-publisher.ts'
 
 export { classifyXError, XAnswerError, XApiError } from './errors.ts'
@@ -27,7 +28,7 @@ export const x: Adapter<SocialPublisher> = {
     } else if (!/^[\x21-\x7e]{1,4096}$/.test(url.password)) {
       problems.push('its token must be 1 to 4096 printable ASCII characters without spaces')
     }
-    if (url.scheme === 'x+http' && !/^(localhost|127(\.\d{1,3}){3}|::1)$/.test(url.host)) {
+    if (url.scheme === 'x+http' && !isLoopback(url.host)) {
       problems.push('it has the scheme x+http, which is for emulators on this machine only; use x')
     }
     return problems

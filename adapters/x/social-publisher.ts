@@ -10,9 +10,10 @@ import { type Clock, systemClock } from '../../src/calls/clock.ts'
 import { invalidArgument } from '../../src/errors.ts'
 import type { CallOptions } from '../../src/port.ts'
 import type { PublishedPost, SocialPost, SocialPublisher } from '../../src/ports/social-publisher.ts'
+import { isLoopback } from '../../src/services/url.ts'
 import { classifyXError, XAnswerError, XApiError } from './errors.ts'
 
-export interface XOptions {
+export interface XSocialPublisherOptions {
   /** A bearer token in the user's context. */
   readonly token: string
   /** Scheme, host and port. Without TLS only on this machine. @default 'https://api.x.com' */
@@ -25,7 +26,6 @@ export interface XOptions {
 
 /** More than any documented answer, by far; whatever sends more is not X. */
 const maxAnswerBytes = 1_048_576
-const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 interface Answer {
   readonly data: Readonly<Record<string, unknown>> | undefined
@@ -34,11 +34,11 @@ interface Answer {
 }
 
 /**
- * A publisher on X with the caller's own fetch and token.
+ * The driver on X, with the caller's own fetch and token.
  * @throws PortError `invalid-argument` for a token that cannot be a header, or an origin without TLS elsewhere
  * than on this machine
  */
-export function xSocialPublisher(options: XOptions): Driver<SocialPublisher> {
+export function xSocialPublisher(options: XSocialPublisherOptions): Driver<SocialPublisher> {
   const publisher = new XSocialPublisher(options)
   const clock = options.clock ?? systemClock
   return {
@@ -55,12 +55,12 @@ class XSocialPublisher implements SocialPublisher {
   readonly #token: string
   readonly #fetch: typeof fetch
 
-  constructor({ token, origin = 'https://api.x.com', fetch: ownFetch }: XOptions) {
+  constructor({ token, origin = 'https://api.x.com', fetch: ownFetch }: XSocialPublisherOptions) {
     if (!/^[\x21-\x7e]{1,4096}$/.test(token)) {
       throw invalidArgument('the token must be 1 to 4096 printable ASCII characters without spaces')
     }
     const url = URL.parse(origin)
-    const secure = url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback.test(url.hostname))
+    const secure = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))
     if (url === null || !secure || url.origin !== origin) {
       throw invalidArgument('the origin must be https://host, or http://127.0.0.1:port on this machine')
     }

@@ -10,7 +10,7 @@ import { PortError } from '../errors.ts'
 import { definePort, type Port } from '../port.ts'
 import { type Config, type ConfigSources, readConfig } from './config.ts'
 import { type AnyService, bounded, defineServices, unbounded } from './declare.ts'
-import type { ServiceUrl, UrlParameters } from './url.ts'
+import { isLoopback, type ServiceUrl, type UrlParameters } from './url.ts'
 
 interface Clerk {
   note(text: string): Promise<void>
@@ -264,6 +264,20 @@ describe('a good URL', () => {
     expect(urlOf({ env: { MAIL_URL: 'web:' } })).toMatchObject({ host: '', path: '', username: undefined })
   })
 })
+
+test.each([
+  ['localhost', true],
+  ['127.0.0.1', true],
+  ['127.8.9.10', true],
+  ['::1', true],
+  ['[::1]', true],
+  ['127.0.0.1.example', false],
+  ['127.example', false],
+  ['127.0.0.999', false],
+  ['localhost.example', false],
+  ['10.0.0.1', false],
+  ['', false],
+])('isLoopback of "%s" is %s', (host, expected) => expect(isLoopback(host)).toBe(expected))
 
 describe('a secret', () => {
   const canary = fc.stringMatching(/^[A-Za-z0-9?#/@:%&=+ ]{0,8}$/).map((odd) => `canary${odd}canary`)

@@ -1,4 +1,5 @@
 /** A service's URL, taken apart and checked: what an adapter is opened with. */
+import { isIPv4 } from 'node:net'
 import { typeName } from '../calls/arguments.ts'
 
 /** What one query parameter may be. */
@@ -152,6 +153,16 @@ function parseUrl(text: string): URL | undefined {
     return undefined
   }
   return url
+}
+
+/**
+ * Whether a URL's host is this very machine, as a name or an address (IPv6 with or without brackets): what goes
+ * there in the clear passes through no network.
+ */
+export function isLoopback(host: string): boolean {
+  return (
+    host === 'localhost' || host === '::1' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'))
+  )
 }
 
 function schemeOf(url: URL): string {

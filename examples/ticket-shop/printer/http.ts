@@ -2,12 +2,10 @@
  * The print shop's HTTP API over fetch: `PUT`, `GET` and `DELETE /v1/jobs/{id}`, `GET /v1/account`, with an API key
  * as bearer token. Plain HTTP is possible on loopback only, for the emulator.
  */
-import { type Adapter, type CallOptions, type Driver, PortError } from 'portside'
+import { type Adapter, type CallOptions, type Driver, isLoopback, PortError } from 'portside'
 import { z } from 'zod'
 import { classifyPrintShopError, PrintShopRefusal } from './errors.ts'
 import { type PrintJob, type Ticket, TicketPrinter } from './ticket-printer.ts'
-
-const loopback = ['127.0.0.1', '::1', 'localhost']
 
 export const printShop: Adapter<TicketPrinter> = {
   name: 'print-shop',
@@ -20,7 +18,7 @@ export const printShop: Adapter<TicketPrinter> = {
     if (url.host === '') problems.push('it names no host')
     if (url.path !== '') problems.push('it has a path; the API has its own')
     if ((url.password ?? '') === '') problems.push('it has no API key; put it where the password stands')
-    if (url.scheme === 'print-shop+http' && !loopback.includes(url.host)) {
+    if (url.scheme === 'print-shop+http' && !isLoopback(url.host)) {
       problems.push('"print-shop+http" would send the API key in the clear; it is for loopback only')
     }
     return problems
