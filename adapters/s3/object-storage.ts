@@ -3,15 +3,12 @@
  * DeleteObject(s), CopyObject, ListObjectsV2, signed URLs. Not supported: copies above 5 GiB, versions, encryption
  * keys, storage classes; for those `native()` gives the `S3Client`.
  */
-import type { Readable } from 'node:stream'
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
-  type GetObjectCommandOutput,
   HeadObjectCommand,
-  type HeadObjectCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
@@ -40,6 +37,7 @@ import {
   type StoredObject,
   type WrittenObject,
 } from '../../src/ports/object-storage.ts'
+import { decodeListed, etagFrom, objectInfo, quoted, storedObject, wholeSeconds } from './answers.ts'
 import { classifyS3Error, codeOf, isMissingObject } from './errors.ts'
 import { largestPartBytes, mostParts, smallestPartBytes } from './limits.ts'
 import { cutIntoParts, type Part, uploadInParts } from './upload.ts'
@@ -425,88 +423,6 @@ function rangeHeader(range: ByteRange): string {
 async function* withFirst(first: Part, rest: AsyncIterable<Part>): AsyncGenerator<Part> {
   yield first
   yield* rest
-}
-
-function storedObject(
-  key: string,
-  answer: GetObjectCommandOutput,
-  asked: ByteRange | undefined,
-): StoredObject {
-  const length = answer.ContentLength ?? 0
-  const body = answer.Body as Readable
-  // A connection that breaks before anyone reads must not bring the process down; who reads later gets the error.
-  body.on('error', () => {})
-  const infoOf = (size: number): ObjectInfo => {
-    try {
-      return objectInfo(key, answer, size)
-    } catch (error) {
-      // Nobody will read it, and unread it would keep its connection.
-      body.destroy()
-      throw error
-    }
-  }
-  if (asked === undefined) return { info: infoOf(length), body: bytesOf(body), range: undefined }
-  const [, start, end, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(answer.ContentRange ?? '') ?? []
-  if (start === undefined || end === undefined) {
-    body.destroy()
-    throw new PortError({ code: 'unsupported', message: 'the service does not answer ranges' })
-  }
-  return {
-    info: infoOf(Number(size)),
-    body: bytesOf(body),
-    range: { start: Number(start), end: Number(end) },
-  }
-}
-
-/** Leaving the loop destroys the stream, and with it the connection: S3 would send all the rest. */
-async function* bytesOf(body: Readable): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-  }
-}
-
-function objectInfo(
-  key: string,
-  answer: HeadObjectCommandOutput | GetObjectCommandOutput,
-  size: number,
-): ObjectInfo {
-  const { CacheControl, ContentDisposition, ContentEncoding, ContentLanguage } = answer
-  return {
-    key,
-    size,
-    etag: etagFrom(answer.ETag),
-    lastModified: wholeSeconds(answer.LastModified),
-    contentType: answer.ContentType ?? 'application/octet-stream',
-    ...(CacheControl === undefined ? {} : { cacheControl: CacheControl }),
-    ...(ContentDisposition === undefined ? {} : { contentDisposition: ContentDisposition }),
-    ...(ContentEncoding === undefined ? {} : { contentEncoding: ContentEncoding }),
-    ...(ContentLanguage === undefined ? {} : { contentLanguage: ContentLanguage }),
-    metadata: { ...answer.Metadata },
-  }
-}
-
-/** Some servers leave the quotes out where the etag stands in XML. */
-/** A page of a proxy or a sign-in portal comes with status 200, too: it must not pass for a stored object. */
-function etagFrom(etag: string | undefined): string {
-  if (etag !== undefined && etag !== '') return quoted(etag)
-  throw new PortError({
-    code: 'corrupt',
-    message:
-      'the answer has no etag, so what answered may be no S3; check the endpoint and proxies before it',
-  })
-}
-
-function quoted(etag = ''): string {
-  return etag.startsWith('"') ? etag : `"${etag}"`
-}
-
-/** Listings of some servers have milliseconds, headers never: the same object must show the same time. */
-function wholeSeconds(date: Date | undefined): Date {
-  return new Date(Math.floor((date?.getTime() ?? 0) / 1_000) * 1_000)
-}
-
-function decodeListed(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '))
 }
 
 /** At most 1 000 keys a request, and alone those that XML has no way to write. */
