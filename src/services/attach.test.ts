@@ -172,6 +172,27 @@ describe('attach', () => {
     expect(log).toEqual(['open a', 'open b', 'close b', 'close a'])
   })
 
+  test.each<[string, unknown, unknown]>([
+    ['no services', null, real],
+    ['no services but a number', 5, real],
+    ['a service that is none', { first: null }, real],
+    ['no options', declare(), null],
+    ['unknown options', declare(), { ...real, retries: 3 }],
+    [
+      'a retry without end',
+      declare(),
+      { ...real, retry: { attempts: Infinity, baseDelayMs: 1, maxDelayMs: 1 } },
+    ],
+    ['an environment that is none', declare(), { env: null, args: [] }],
+    ['a number in the environment', declare(), { env: { ...env, FIRST_URL: 5 }, args: [] }],
+    ['a number among the arguments', declare(), { env, args: [5] }],
+  ])('opens nothing where it is given %s', async (_, services, options) => {
+    log = []
+    const error = await errorOf(attach(services as never, options as never))
+    expect(error).toMatchObject({ code: 'invalid-argument', outcome: 'not-applied' })
+    expect(log).toEqual([])
+  })
+
   test('opens nothing where the configuration has a problem', async () => {
     expect(await errorOf(attach(declare(), { env: {}, args: [] }))).toMatchObject({
       code: 'invalid-argument',
@@ -383,6 +404,23 @@ describe('a declaration', () => {
       /"web" of adapter "web2" is taken/,
     )
     expect(() => unbounded(Till, { adapters: [{ ...web, schemes: ['fake'] }], fake })).toThrow(PortError)
+  })
+
+  test.each<[string, () => unknown]>([
+    ['no services', () => defineServices(null as never)],
+    ['a service that is none', () => defineServices({ mail: 5 as never })],
+    ['no port', () => unbounded(null as never, { adapters: [web], fake } as never)],
+    ['no options', () => bounded(Till, null as never)],
+    ['no adapter', () => unbounded(Till, { adapters: [] as never, fake })],
+    ['an adapter that is none', () => bounded(Till, { adapter: undefined as never, version: '1' })],
+    ['no fake', () => unbounded(Till, { adapters: [web] } as never)],
+    ['a fake for a bounded service', () => bounded(Till, { adapter: store, version: '1', fake } as never)],
+    [
+      'a version of an unbounded one',
+      () => unbounded(Till, { adapters: [web], fake, version: '1' } as never),
+    ],
+  ])('is refused with %s, also where no types are checked', (_, declaring) => {
+    expect(declaring).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
   })
 
   test('cannot be changed afterwards', () =>

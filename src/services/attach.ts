@@ -3,20 +3,22 @@
  * close them again, newest first.
  */
 import type { Adapter, DatastoreDriver, Driver, ServerIdentity } from '../adapter.ts'
+import { checkFields } from '../calls/arguments.ts'
 import { systemClock } from '../calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../calls/guard.ts'
-import { defaultRetry, type RetryPolicy } from '../calls/retry.ts'
+import { checkRetry, defaultRetry, type RetryPolicy } from '../calls/retry.ts'
 import { PortError } from '../errors.ts'
 import { type CallOptions, definePort, type Port } from '../port.ts'
 import { type Config, type ConfigSources, readConfig, type ServiceConfig } from './config.ts'
-import type {
-  AnyService,
-  BoundedService,
-  FakeContext,
-  FakeFactory,
-  FakeLike,
-  Services,
-  UnboundedService,
+import {
+  type AnyService,
+  type BoundedService,
+  checkServices,
+  type FakeContext,
+  type FakeFactory,
+  type FakeLike,
+  type Services,
+  type UnboundedService,
 } from './declare.ts'
 import { type Native, registerNative } from './native.ts'
 import { checkPin } from './pin.ts'
@@ -99,6 +101,9 @@ export async function attach<const M extends Services>(
   services: M,
   options: AttachOptions = {},
 ): Promise<Attached<M>> {
+  checkServices(services)
+  checkFields('options', options, ['env', 'args', 'retry', 'observe', 'fakes'])
+  if (options.retry !== undefined) checkRetry(options.retry)
   const config = readConfig(services, options)
   return (await openAll(services, config, options)).app
 }

@@ -4,8 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Adapter } from '../adapter.ts'
+import { typeName } from '../calls/arguments.ts'
 import { Redactor } from '../calls/redact.ts'
-import { PortError } from '../errors.ts'
+import { invalidArgument, PortError } from '../errors.ts'
 import { type AnyService, type Services, urlFlag, urlVariable } from './declare.ts'
 import { ServiceUrl, schemeOfText } from './url.ts'
 
@@ -38,8 +39,8 @@ const externalsVariable = 'PORTSIDE_EXTERNALS'
  * @throws PortError `invalid-argument` that lists every problem: the variable, what is expected, an example
  */
 export function readConfig(services: Services, sources: ConfigSources = {}): Config {
-  const env = sources.env ?? process.env
-  const args = sources.args ?? process.argv.slice(2)
+  const { env = process.env, args = process.argv.slice(2) } = sources
+  checkSources(env, args)
   const problems: string[] = []
   const configs = new Map<string, ServiceConfig>()
   const secrets: string[] = []
@@ -54,6 +55,17 @@ export function readConfig(services: Services, sources: ConfigSources = {}): Con
   }
   if (problems.length > 0) throw configurationError(problems)
   return { externals: externals ?? 'real', services: configs, secrets }
+}
+
+function checkSources(env: unknown, args: unknown): void {
+  if (typeof env !== 'object' || env === null)
+    throw invalidArgument(`env must be an object; got ${typeName(env)}`)
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || typeof value === 'string') continue
+    throw invalidArgument(`env must hold strings; got ${typeName(value)} as ${name}`)
+  }
+  if (Array.isArray(args) && args.every((arg) => typeof arg === 'string')) return
+  throw invalidArgument('args must be an array of strings')
 }
 
 function configurationError(problems: readonly string[]): PortError {

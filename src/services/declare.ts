@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import type { Adapter, DatastoreAdapter } from '../adapter.ts'
+import { checkFields, typeName } from '../calls/arguments.ts'
 import type { Clock } from '../calls/clock.ts'
 import type { CallEvent, Guarded } from '../calls/guard.ts'
 import type { RetryPolicy } from '../calls/retry.ts'
@@ -79,6 +80,7 @@ export function bounded<T extends object, Native>(
     readonly fake?: never
   },
 ): BoundedService<T, Native> {
+  checkFields('the options of a bounded service', options, ['adapter', 'version', 'migrations'])
   parsePin(options.version)
   checkAdapters(port, [options.adapter])
   return {
@@ -100,7 +102,11 @@ export function unbounded<T extends object, F extends T & FakeLike<T>>(
     readonly version?: never
   },
 ): UnboundedService<T, F> {
+  checkFields('the options of an unbounded service', options, ['adapters', 'fake'])
   checkAdapters(port, options.adapters)
+  if (typeof options.fake !== 'function') {
+    throw invalidArgument(`fake must be a function that imports the fake; got ${typeName(options.fake)}`)
+  }
   return { boundary: 'unbounded', port, adapters: options.adapters, fake: options.fake }
 }
 
@@ -113,6 +119,7 @@ const reservedNames = ['close', 'health', 'describe', 'parity', 'preflight', 'th
  * @throws PortError `invalid-argument` when a name is not camelCase, is reserved, or two give one variable
  */
 export function defineServices<const M extends Services>(services: M): M {
+  checkServices(services)
   const problems: string[] = []
   for (const name of Object.keys(services)) {
     if (!/^[a-z][a-zA-Z0-9]*$/.test(name)) problems.push(`"${name}" is not camelCase`)
@@ -124,6 +131,19 @@ export function defineServices<const M extends Services>(services: M): M {
   problems.push(...twice.map((variable) => `two services would both read ${variable}`))
   if (problems.length > 0) throw invalidArgument(`the services' names do not do: ${problems.join('; ')}`)
   return Object.freeze({ ...services })
+}
+
+/** @throws PortError `invalid-argument` unless each of `services` was made by `bounded` or `unbounded` */
+export function checkServices(services: unknown): void {
+  if (typeof services !== 'object' || services === null || Array.isArray(services)) {
+    throw invalidArgument(`services must be an object of declared services; got ${typeName(services)}`)
+  }
+  for (const [name, service] of Object.entries(services)) {
+    if (typeof service === 'object' && service !== null && 'boundary' in service) continue
+    throw invalidArgument(
+      `service "${name}" must be made by bounded() or unbounded(); got ${typeName(service)}`,
+    )
+  }
 }
 
 /** `ticketPrinter` → `TICKET_PRINTER_URL`. */
@@ -151,8 +171,17 @@ function checkAdapters(
     readonly schemes: readonly string[]
   }[],
 ): void {
+  if (typeof port?.name !== 'string')
+    throw invalidArgument(`port must be a port's token; got ${typeName(port)}`)
+  if (!Array.isArray(adapters) || adapters.length === 0) {
+    throw invalidArgument('adapters must be an array of at least one adapter')
+  }
   const takenBy = new Map<string, string>([['fake', 'the fake']])
-  for (const { name, port: itsPort, schemes } of adapters) {
+  for (const adapter of adapters) {
+    if (typeof adapter?.port?.name !== 'string') {
+      throw invalidArgument(`an adapter for "${port.name}" must be one; got ${typeName(adapter)}`)
+    }
+    const { name, port: itsPort, schemes } = adapter
     if (itsPort.name !== port.name) {
       throw invalidArgument(`adapter "${name}" is for the port "${itsPort.name}", not for "${port.name}"`)
     }
