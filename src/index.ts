@@ -1,67 +1,12 @@
 /** What app code imports: ports, declare, attach, errors. Loads no vendor. */
-export type {
-  Adapter,
-  Classification,
-  CodeTable,
-  DatastoreAdapter,
-  DatastoreDriver,
-  DatastoreServer,
-  Driver,
-  MigrateOptions,
-  MigrationReport,
-  OpenContext,
-  RunningServer,
-  ServerIdentity,
-  StartOptions,
-} from './adapter.ts'
-export { untilAborted } from './calls/abort.ts'
-export {
-  byteLength,
-  checkBytes,
-  checkDate,
-  checkFields,
-  checkInteger,
-  checkKey,
-  checkText,
-  compareUtf8,
-  typeName,
-} from './calls/arguments.ts'
-export {
-  type ByteSource,
-  type ExpectedBytes,
-  isByteStream,
-  readBytes,
-  untilAbortedBytes,
-} from './calls/bytes.ts'
-export { type Clock, systemClock, VirtualClock } from './calls/clock.ts'
-export {
-  type CallEvent,
-  type Guarded,
-  type GuardOptions,
-  guard,
-  type Intercept,
-  type InterceptedCall,
-} from './calls/guard.ts'
-export { openPageToken, type PageQuery, sealPageToken } from './calls/page-token.ts'
-export { Redactor } from './calls/redact.ts'
+
+// For apps: to declare services, attach them, call them, and tell what went wrong.
+
+export type { CallEvent } from './calls/guard.ts'
 export { defaultRetry, noRetry, type RetryPolicy } from './calls/retry.ts'
-export {
-  invalidArgument,
-  type Outcome,
-  PortError,
-  type PortErrorCode,
-  type PortErrorInit,
-  portErrorCodes,
-} from './errors.ts'
-export {
-  type CallOptions,
-  type CallScope,
-  definePort,
-  type Operation,
-  type Operations,
-  type Port,
-} from './port.ts'
-export { type BulkItem, type BulkResult, bulkResult } from './ports/bulk.ts'
+export { type Outcome, PortError, type PortErrorCode, portErrorCodes } from './errors.ts'
+export type { CallOptions } from './port.ts'
+export type { BulkItem, BulkResult } from './ports/bulk.ts'
 export {
   type DeleteOptions,
   type IncrementOptions,
@@ -81,7 +26,7 @@ export {
   typedView,
   type UpdateOptions,
 } from './ports/key-value-views.ts'
-export { addressOf, mailLimits, mailRecipients, mailSize, sameAddress } from './ports/mail-message.ts'
+export { mailLimits } from './ports/mail-message.ts'
 export {
   type MailAddress,
   type MailAttachment,
@@ -98,7 +43,7 @@ export {
   SocialPublisher,
   weightedLength,
 } from './ports/social-publisher.ts'
-export { isSqlStatement, type SqlJson, type SqlStatement, type SqlValue, sql } from './ports/sql.ts'
+export { type SqlJson, type SqlStatement, type SqlValue, sql } from './ports/sql.ts'
 export {
   type SqlCopyTarget,
   SqlDatabase,
@@ -135,5 +80,49 @@ export {
   urlVariable,
 } from './services/declare.ts'
 export { type Native, native } from './services/native.ts'
+
+// For authors of ports, adapters and fakes. The built-in adapters use no more of src/calls and src/services than this.
+
+export type {
+  Adapter,
+  Classification,
+  CodeTable,
+  DatastoreAdapter,
+  DatastoreDriver,
+  DatastoreServer,
+  Driver,
+  MigrateOptions,
+  MigrationReport,
+  OpenContext,
+  RunningServer,
+  ServerIdentity,
+  StartOptions,
+} from './adapter.ts'
+export { untilAborted } from './calls/abort.ts'
+export {
+  byteLength,
+  checkBytes,
+  checkDate,
+  checkFields,
+  checkInteger,
+  checkKey,
+  checkText,
+  compareUtf8,
+  typeName,
+} from './calls/arguments.ts'
+export { type ByteSource, isByteStream, readBytes, untilAbortedBytes } from './calls/bytes.ts'
+export { type Clock, systemClock, VirtualClock } from './calls/clock.ts'
+export {
+  type Guarded,
+  type GuardOptions,
+  guard,
+  type Intercept,
+  type InterceptedCall,
+} from './calls/guard.ts'
+export { openPageToken, type PageQuery, sealPageToken } from './calls/page-token.ts'
+export { invalidArgument, type PortErrorInit } from './errors.ts'
+export { type CallScope, definePort, type Operation, type Operations, type Port } from './port.ts'
+export { brandedBulk, bulkResult } from './ports/bulk.ts'
+export { addressOf, mailRecipients, mailSize, sameAddress } from './ports/mail-message.ts'
 export { isLoopback, ServiceUrl, type UrlParameter, type UrlParameters } from './services/url.ts'
 export { loadVendor } from './services/vendor.ts'
