@@ -172,13 +172,12 @@ export class SignedUrlServer {
         'content-range': contentRange,
       })
     }
+    // One listener for all chunks, rather than one each time the reader is slow.
+    const closed = new Promise<void>((resolve) => response.once('close', resolve))
     for await (const chunk of object.body) {
       if (response.destroyed) return
       if (!response.write(chunk)) {
-        await new Promise<void>((resolve) => {
-          response.once('drain', resolve)
-          response.once('close', resolve)
-        })
+        await Promise.race([closed, new Promise<void>((resolve) => response.once('drain', resolve))])
       }
     }
     response.end()
