@@ -59,6 +59,9 @@ export async function run(
   }
   const abort = (): void => {
     child.kill('SIGKILL')
+    // A process that it started may hold these open long after it: nobody waits for that.
+    child.stdout?.destroy()
+    child.stderr?.destroy()
   }
   signal?.addEventListener('abort', abort, { once: true })
   child.once('error', (cause) => reject(new CommandError(file, 'could not be started', '', cause)))
