@@ -1,7 +1,50 @@
-/** What makes a mail possible to send, and the facts of it that every mailer needs: recipients and size. */
+/** A mail: its parts, what makes it possible to send, and the facts of it that every mailer needs: recipients and size. */
 import { byteLength, checkBytes, checkFields, checkText, typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
-import type { MailAddress, MailAttachment, MailMessage } from './mailer.ts'
+
+/**
+ * `ada@example.org`, or with a name for people to read. The part of RFC 5321 that mail systems agree on:
+ * letters, digits and ``!#$%&'*+-/=?^_`{|}~`` with single dots between, at most 64 characters; then a host name of
+ * letters, digits and hyphens; at most 254 characters in all. Quoted local parts, IP literals and letters
+ * beyond ASCII are refused: give an international domain in its `xn--` form.
+ */
+export type MailAddress = string | { readonly address: string; readonly name: string }
+
+export interface MailAttachment {
+  /** 1 to 255 bytes in UTF-8, without slashes and control characters. */
+  readonly filename: string
+  /** A string is sent as UTF-8. Arrives byte for byte, but for mails (`message/rfc822`), whose line ends become CRLF. */
+  readonly content: Uint8Array | string
+  /** @default by the filename's ending, else 'application/octet-stream' */
+  readonly contentType?: string
+  /** For `cid:` links in the HTML, without angle brackets; makes the attachment inline. */
+  readonly contentId?: string
+}
+
+/**
+ * A mail. Text may come out with other line ends than it went in: the protocol has only CRLF. White space at the ends of
+ * a subject, a name or a header may be lost on the way.
+ */
+export interface MailMessage {
+  readonly from: MailAddress
+  /** `to`, `cc` and `bcc` name 1 to 1 000 recipients in all; one that stands there twice gets the mail once. */
+  readonly to?: readonly MailAddress[]
+  readonly cc?: readonly MailAddress[]
+  /** Never shown in a header. */
+  readonly bcc?: readonly MailAddress[]
+  readonly replyTo?: readonly MailAddress[]
+  /** One line, at most 900 bytes in UTF-8; may be empty. */
+  readonly subject: string
+  /** At least one of `text` and `html`; both make alternatives of one another. */
+  readonly text?: string
+  readonly html?: string
+  /** At most 100. */
+  readonly attachments?: readonly MailAttachment[]
+  /** Further headers, one line of 1 to 900 bytes each; none of those that the other fields make. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** `<unique@domain>`; give the same one when repeating a send, so that receivers can drop the second. @default made */
+  readonly messageId?: string
+}
 
 /** What any mail may have at most. A server may take less. */
 export const mailLimits = {
