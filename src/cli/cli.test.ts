@@ -221,7 +221,11 @@ describe('portside dev', () => {
 
   test('answers 127 for a program that is not there, and 126 for one that cannot be run', async () => {
     writeFileSync(join(folder, 'services.ts'), 'export const services = {}')
-    expect((await ended(portside(['dev', '--', 'no-such-program']))).code).toBe(127)
+    // Also where a folder of the PATH may not be read, which nothing closes to root.
+    const secret = join(folder, 'secret')
+    mkdirSync(secret, { mode: 0o000 })
+    const env = { PATH: `${secret}:${process.env.PATH}` }
+    expect((await ended(portside(['dev', '--', 'no-such-program'], env))).code).toBe(127)
     writeFileSync(join(folder, 'closed'), '', { mode: 0o600 })
     expect((await ended(portside(['dev', '--', './closed']))).code).toBe(126)
   })

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { startServices } from '../servers/services.ts'
+import { onPath } from '../servers/source.ts'
 import { type AnyService, type Services, urlVariable } from '../services/declare.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
@@ -71,6 +72,12 @@ function summary(
   )
 }
 
+async function exitCodeOfSpawn(file: string, { code }: NodeJS.ErrnoException): Promise<number> {
+  // A folder on the PATH that this account may not read makes the system say EACCES of whatever it does not find.
+  const absent = code === 'ENOENT' || (!file.includes('/') && (await onPath(file)).length === 0)
+  return absent ? exitCodes.notFound : exitCodes.cannotRun
+}
+
 async function runProgram(
   [file, ...args]: readonly [file: string, ...args: string[]],
   env: NodeJS.ProcessEnv,
@@ -82,7 +89,7 @@ async function runProgram(
   const child = spawn(file, args, { env, stdio: 'inherit' })
   child.once('error', (error: NodeJS.ErrnoException) => {
     terminal.tell(`${file} could not be run (${error.code})`)
-    resolve(error.code === 'ENOENT' ? exitCodes.notFound : exitCodes.cannotRun)
+    resolve(exitCodeOfSpawn(file, error))
   })
   child.once('exit', (code, signal) =>
     resolve(signal === null ? (code ?? exitCodes.failed) : exitCodeOf(signal)),
