@@ -3,6 +3,8 @@ import { PortError } from '../errors.ts'
 import { type CallOptions, definePort } from '../port.ts'
 import { type BulkResult, brandedBulk, bulkResult } from '../ports/bulk.ts'
 import { guard } from './guard.ts'
+import { defaultRetry } from './retry.ts'
+import { testFailure } from './scope.ts'
 
 interface Shelf {
   putAll(keys: readonly string[], options?: CallOptions): Promise<BulkResult>
@@ -43,4 +45,16 @@ test('the error of one item of many names service, operation and item, and shows
     outcome: 'unknown',
   })
   expect(`${error?.message} ${error?.cause}`).not.toContain('hunter2')
+})
+
+test('an error that fails a test passes every guard as it is: no code takes it for a failed service', async () => {
+  const failure = Object.assign(new Error('not expected'), { [testFailure]: true })
+  const calls: Shelf = { putAll: () => Promise.reject(failure) }
+  const { port } = guard(
+    Shelf,
+    { calls, ping: async () => {}, close: async () => {} },
+    { retry: defaultRetry },
+  )
+
+  await expect(port.putAll(['a'])).rejects.toBe(failure)
 })

@@ -2,6 +2,13 @@
 import type { PortError } from '../errors.ts'
 import type { CallScope, Port } from '../port.ts'
 import { closedError } from './abort.ts'
+import { isBranded } from './arguments.ts'
+
+/**
+ * Marks an error that fails a test, not a call, such as a mock's: no guard makes a `PortError` of it, which the code
+ * under test would handle as the service's failure.
+ */
+export const testFailure: unique symbol = Symbol.for('portside.testFailure') as never
 
 /** The guard's part in a scope. */
 export interface ScopeOwner {
@@ -44,9 +51,9 @@ export class Scope implements CallScope {
     }
   }
 
-  /** Whether `error` came out of a callback of the caller's, and so is none of ours to change. */
+  /** Whether `error` came out of a callback of the caller's or is a test's own, and so is none of ours to change. */
   threw(error: unknown): boolean {
-    return this.#thrown.has(error)
+    return this.#thrown.has(error) || isBranded(error, testFailure)
   }
 
   /** Inner ports answer `closed` from here on, and what is still under way on them ends with it. */

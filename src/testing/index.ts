@@ -7,6 +7,19 @@ import { type Attached, type Fakes, openAll } from '../services/attach.ts'
 import { readConfig } from '../services/config.ts'
 import type { Services } from '../services/declare.ts'
 
+export { any, like, type Matcher, type Matching } from './match.ts'
+export {
+  type Expectations,
+  type ExpectedCall,
+  type ExpectedStream,
+  type Mock,
+  type MockCall,
+  type MockOptions,
+  mock,
+} from './mock.ts'
+export { MockVerificationError, UnexpectedCallError } from './mock-errors.ts'
+export { type Rejection, type Sequence, sequence, type Times } from './mock-script.ts'
+
 export interface TestAttachOptions {
   /** Where the URLs of the bounded services are read from. `PORTSIDE_EXTERNALS` is always `fake`. @default process.env */
   readonly env?: Readonly<Record<string, string | undefined>>
