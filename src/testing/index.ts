@@ -7,6 +7,14 @@ import { type Attached, type Fakes, openAll } from '../services/attach.ts'
 import { readConfig } from '../services/config.ts'
 import type { Services } from '../services/declare.ts'
 
+export {
+  type EgressAttempt,
+  type EgressGuard,
+  type EgressGuardOptions,
+  type EgressRoute,
+  installEgressGuard,
+} from './egress.ts'
+
 export { any, like, type Matcher, type Matching } from './match.ts'
 export {
   type Expectations,
@@ -19,6 +27,7 @@ export {
 } from './mock.ts'
 export { MockVerificationError, UnexpectedCallError } from './mock-errors.ts'
 export { type Rejection, type Sequence, sequence, type Times } from './mock-script.ts'
+export { type Verifiable, verifying } from './verifying.ts'
 
 export interface TestAttachOptions {
   /** Where the URLs of the bounded services are read from. `PORTSIDE_EXTERNALS` is always `fake`. @default process.env */
