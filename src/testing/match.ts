@@ -12,24 +12,30 @@ export interface Difference {
 declare const takes: unique symbol
 
 /** Stands in an expectation where a value would. Made by {@link any} and {@link like}. */
-export class Matcher<in Value> {
-  declare readonly [takes]?: (value: Value) => void
+export interface Matcher<in Value> {
+  readonly [takes]: (value: Value) => void
+}
+
+type Compare = (actual: unknown, path: string) => readonly Difference[]
+
+class OwnMatcher implements Matcher<unknown> {
+  declare readonly [takes]: (value: unknown) => void
   readonly #text: string
-  readonly #compare: (actual: unknown, path: string) => readonly Difference[]
+  /** Where a value is not what this stands for; empty where it is. */
+  readonly differences: Compare
 
-  constructor(text: string, compare: (actual: unknown, path: string) => readonly Difference[]) {
+  constructor(text: string, differences: Compare) {
     this.#text = text
-    this.#compare = compare
-  }
-
-  /** Where `actual` is not what this stands for; empty where it is. */
-  differences(actual: unknown, path: string): readonly Difference[] {
-    return this.#compare(actual, path)
+    this.differences = differences
   }
 
   [inspect.custom](): string {
     return this.#text
   }
+}
+
+export function isMatcher(value: unknown): boolean {
+  return value instanceof OwnMatcher
 }
 
 /** What is compared as a whole: there is nothing in it to put a matcher in. */
@@ -67,13 +73,18 @@ type Some<Value> = unknown extends Value
 
 /** Matches whatever comes, and also that nothing does. */
 export function any(): Matcher<unknown> {
-  return new Matcher('any()', () => [])
+  return anythingAs('any()')
+}
+
+/** As {@link any}, with another look. */
+export function anythingAs(text: string): Matcher<unknown> {
+  return new OwnMatcher(text, () => [])
 }
 
 /** Matches an object with at least these fields. What is nested in them is compared whole, unless it is a `like` too. */
 export function like<Value>(fields: NoInfer<Some<Value>>): Matcher<Value> {
   const own = snapshot(fields) as Fields
-  const matcher: Matcher<Value> = new Matcher(`like(${show(own)})`, (actual, path) => {
+  const matcher: OwnMatcher = new OwnMatcher(`like(${show(own)})`, (actual, path) => {
     if (typeof actual !== 'object' || actual === null) return [different(matcher, actual, path)]
     return Object.keys(own).flatMap((key) =>
       differences(own[key], fieldOf(actual, key), fieldPath(path, key)),
@@ -84,7 +95,7 @@ export function like<Value>(fields: NoInfer<Some<Value>>): Matcher<Value> {
 
 /** Where `actual` is not as `expected` has it; empty where it matches. A field that is `undefined` is one left out. */
 export function differences(expected: unknown, actual: unknown, path: string): readonly Difference[] {
-  if (expected instanceof Matcher) return expected.differences(actual, path)
+  if (expected instanceof OwnMatcher) return expected.differences(actual, path)
   if (expected === actual || Object.is(expected, actual)) return []
   if (typeof expected === 'function') return ofPredicate(expected as Predicate, actual, path)
   if (typeof expected === 'string' && typeof actual === 'string') return [ofTexts(expected, actual, path)]

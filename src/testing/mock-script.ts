@@ -1,7 +1,7 @@
 /** What mocks were told to expect, in which order, and what became of it. */
 import { checkFields, checkInteger } from '../calls/arguments.ts'
 import { invalidArgument, PortError, type PortErrorInit } from '../errors.ts'
-import { type Difference, differences, Matcher, show, snapshot } from './match.ts'
+import { anythingAs, type Difference, differences, isMatcher, show, snapshot } from './match.ts'
 import { MockVerificationError, UnexpectedCallError } from './mock-errors.ts'
 
 /** The error that a mock answers with. @default message 'the mock was told to fail' */
@@ -136,7 +136,7 @@ export class Expectation {
 
 function givenOptions(given: unknown, wanted: unknown): unknown {
   if (typeof given !== 'object' || given === null) return given ?? {}
-  if (wanted instanceof Matcher || typeof wanted === 'function') return given
+  if (isMatcher(wanted) || typeof wanted === 'function') return given
   const named = Object.keys(wanted ?? {})
   const own = Object.entries(given).filter(([name]) => !callOptions.includes(name) || named.includes(name))
   return Object.fromEntries(own)
@@ -153,7 +153,7 @@ export function callText(
     // Shown in full, a signal is a page of the runtime's own fields.
     return {
       ...argument,
-      signal: argument.signal === undefined ? undefined : new Matcher('a signal', () => []),
+      signal: argument.signal === undefined ? undefined : anythingAs('a signal'),
     }
   })
   return `${label}.${operation}(${given.map((argument) => (argument === undefined ? 'undefined' : show(argument))).join(', ')})`

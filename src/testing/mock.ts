@@ -190,7 +190,8 @@ export class Mock<T extends object> implements Disposable, AsyncDisposable {
 
   /**
    * Verifies at the end of a `using` scope, save for what `verify` has thrown already. Where the scope itself threw,
-   * the runtime throws a `SuppressedError` that has both: this one as `error`, the scope's as `suppressed`.
+   * the runtime throws a `SuppressedError` that has both: this one as `error`, the scope's as `suppressed`. Where the
+   * runner shows that badly, use `verifying`.
    */
   [Symbol.dispose](): void {
     this.#script.dispose(this.#owner)
