@@ -195,11 +195,11 @@ const routes: readonly Row[] = [
   ['tls.connect', 'tls', name, 443, () => failureOf(tls.connect({ host: name, port: 443 }))],
   ['tls.connect by port and host', 'tls', outside, 465, () => failureOf(tls.connect(465, outside))],
   [
-    'a client that brings its own socket to tls',
+    'a client that names the system’s own lookup',
     'net',
-    outside,
+    name,
     443,
-    () => failureOf(net.connect({ host: outside, port: 443, lookup: dns.lookup })),
+    () => failureOf(net.connect({ host: name, port: 443, lookup: dns.lookup })),
   ],
   ['dgram send', 'dgram', outside, 53, () => sent(datagram(), 53, outside)],
   ['dgram send over IPv6', 'dgram', outside6, 53, () => sent(datagram('udp6'), 53, outside6)],
@@ -229,7 +229,7 @@ const routes: readonly Row[] = [
     'dns',
     name,
     undefined,
-    () => resolverAt(`${outside}:5353`).resolve4(name),
+    () => resolverAt('127.0.0.1:5353', `${outside}:5353`).resolve4(name),
   ],
   [
     'a Resolver with the machine’s forwarder',
@@ -293,9 +293,9 @@ const resolverBy = (ask: (each: dns.Resolver, done: (error: Error | null) => voi
     ask(new dns.Resolver(), (error) => (error ? reject(error) : resolve()))
   })
 
-function resolverAt(server: string): dnsPromises.Resolver {
+function resolverAt(...servers: string[]): dnsPromises.Resolver {
   const resolver = new dnsPromises.Resolver({ timeout: 200, tries: 1 })
-  resolver.setServers([server])
+  resolver.setServers(servers)
   return resolver
 }
 
@@ -314,6 +314,9 @@ describe('nothing gets out', () => {
     )
     await refusal(fetch(`http://127.0.0.1:${port}/`))
     expect(guard.attempts.map(({ host }) => host)).toEqual([name])
+    // It connects long after the call: the ledger names who called all the same.
+    expect(guard.attempts[0]?.caller).toContain('egress.test.ts')
+    expect(guard.attempts[0]?.error.stack).toContain('egress.test.ts')
   })
 
   test('by a datagram socket whose lookup leads outside', async () => {
@@ -360,6 +363,11 @@ describe('nothing gets out', () => {
     await refusal(promisify(dns.resolve4)(name))
     await refusal(dnsPromises.resolve4(name))
     expect(guard.attempts).toHaveLength(2)
+    // The system's own resolution does not ask these.
+    dns.setServers(['127.0.0.1:5353'])
+    await refusal(promisify(dns.lookup)(name))
+    await refusal(dnsPromises.lookup(name))
+    expect(guard.attempts).toHaveLength(4)
   })
 })
 
