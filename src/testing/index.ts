@@ -16,17 +16,11 @@ export {
 } from './egress.ts'
 
 export { any, like, type Matcher, type Matching } from './match.ts'
-export {
-  type Expectations,
-  type ExpectedCall,
-  type ExpectedStream,
-  type Mock,
-  type MockCall,
-  type MockOptions,
-  mock,
-} from './mock.ts'
+export { type Mock, type MockOptions, mock } from './mock.ts'
 export { MockVerificationError, UnexpectedCallError } from './mock-errors.ts'
-export { type Rejection, type Sequence, sequence, type Times } from './mock-script.ts'
+export type { Rejection, Times } from './mock-expectation.ts'
+export { type Sequence, sequence } from './mock-script.ts'
+export type { Expectations, ExpectedCall, ExpectedStream, MockCall } from './mock-types.ts'
 export { type Verifiable, verifying } from './verifying.ts'
 
 export interface TestAttachOptions {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, expect, test } from 'vitest'
 import { PortError } from '../errors.ts'
+import { KeyValueStore } from '../ports/key-value-store.ts'
 import { Mailer, type MailMessage, type MailReceipt } from '../ports/mailer.ts'
 import { ObjectStorage } from '../ports/object-storage.ts'
 import { SocialPublisher } from '../ports/social-publisher.ts'
@@ -396,6 +397,35 @@ describe('the order of calls', () => {
     posts.verify()
     expect(() => mail.verify()).toThrow('unexpected call')
     expect(() => order.verify()).toThrow('unexpected call')
+  })
+
+  test('is that in which they begin, however long each takes', async () => {
+    using mail = mock(Mailer)
+    const slow = Promise.withResolvers<MailReceipt>()
+    mail.expect.send(message).runs(() => slow.promise)
+    mail.expect.send(toBo).resolves({ ...receipt, messageId: '<2@example.com>' })
+    const first = mail.port.send(message)
+    const second = await mail.port.send(toBo)
+    expect(mail.calls.map(({ state }) => state)).toEqual(['pending', 'resolved'])
+    slow.resolve(receipt)
+
+    expect([(await first).messageId, second.messageId]).toEqual(['<1@example.com>', '<2@example.com>'])
+    expect(mail.calls.map(({ args: [{ to }], result }) => [to, result?.messageId])).toEqual([
+      [['ada@example.com'], '<1@example.com>'],
+      [['bo@example.com'], '<2@example.com>'],
+    ])
+  })
+
+  test('keeps streams apart that are read in turns', async () => {
+    using store = mock(KeyValueStore, { inAnyOrder: true })
+    store.expect.scan('b').yields(['b1', 'b2'])
+    store.expect.scan('a').yields(['a1', 'a2'])
+    const [a, b] = [store.port.scan('a'), store.port.scan('b')].map((each) => each[Symbol.asyncIterator]())
+    const seen: unknown[] = []
+    for (let turn = 0; turn < 3; turn += 1) seen.push((await a?.next())?.value, (await b?.next())?.value)
+
+    expect(seen).toEqual(['a1', 'b1', 'a2', 'b2', undefined, undefined])
+    expect(store.calls).toMatchObject([{ result: ['a1', 'a2'] }, { result: ['b1', 'b2'] }])
   })
 
   test('of a sequence is verified for all its mocks', async () => {
