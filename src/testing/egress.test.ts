@@ -16,7 +16,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { promisify } from 'node:util'
+import { inspect, promisify } from 'node:util'
+import { HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { Redis } from 'ioredis'
+import nodemailer from 'nodemailer'
+import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { PortError } from '../errors.ts'
 import { type EgressGuard, type EgressRoute, installEgressGuard } from './egress.ts'
@@ -499,6 +503,55 @@ describe('what stays on the machine goes through', () => {
     expect(() => net.connect({ port: 1, host: 7 as never })).toThrow(TypeError)
     expect(() => datagram().send('x', -1, '127.0.0.1')).toThrow(RangeError)
     guard.assertClean()
+  })
+})
+
+describe('the vendors’ clients', () => {
+  type Target = (host: string, port: number) => Promise<unknown>
+  const clients: readonly (readonly [string, Target])[] = [
+    ['pg', (host, port) => new pg.Client({ host, port }).connect()],
+    [
+      'ioredis',
+      async (host, port) => {
+        const redis = new Redis({ host, port, lazyConnect: true, retryStrategy: () => null })
+        const failure = failureOf(redis as EventEmitter)
+        await Promise.all([redis.connect().catch(() => {}), failure])
+      },
+    ],
+    [
+      'nodemailer',
+      (host, port) =>
+        nodemailer.createTransport({ host, port }).sendMail({ from: 'a@b.invalid', to: 'a@b.invalid' }),
+    ],
+    [
+      'the S3 client',
+      async (host, port) => {
+        const client = new S3Client({
+          endpoint: `http://${host}:${port}`,
+          region: 'x',
+          forcePathStyle: true,
+          maxAttempts: 1,
+          credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+        })
+        await client.send(new HeadBucketCommand({ Bucket: 'bucket' })).finally(() => client.destroy())
+      },
+    ],
+  ]
+
+  test.for(clients)('%s reaches localhost', async ([, connect]) => {
+    const server = net.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    // Nobody is there any more: that it says so shows that it has asked.
+    await expect(connect('localhost', port)).rejects.toSatisfy((error) => /ECONNREFUSED/.test(inspect(error)))
+    guard.assertClean()
+  })
+
+  test.for(clients)('%s does not get out', async ([, connect]) => {
+    await expect(connect(name, 4321)).rejects.toThrow()
+    expect(guard.attempts.map(({ host }) => host)).toContain(name)
+    expect(guard.attempts.map(({ host }) => host)).not.toContain('localhost')
   })
 })
 
