@@ -44,6 +44,22 @@ describe('an expected call', () => {
     mail.verify()
   })
 
+  test('is what it was when it was told, and so is its answer, whatever becomes of either', async () => {
+    using objects = mock(ObjectStorage)
+    const keys = ['a']
+    objects.expect.deleteMany(keys).resolves({ items: [], ok: true })
+    objects.expect
+      .list()
+      .resolves({ objects: [], prefixes: ['a/'], nextPageToken: undefined })
+      .times(2)
+    keys.push('b')
+    await objects.port.deleteMany(['a'])
+    const first = await objects.port.list()
+    ;(first.prefixes as string[]).push('b/')
+
+    expect((await objects.port.list()).prefixes).toEqual(['a/'])
+  })
+
   test('comes as often as it was told, each time with the same answer', async () => {
     const mail = mock(Mailer)
     mail.expect.send(message).times(2).resolves(receipt)
@@ -314,6 +330,16 @@ describe('the arguments of a call', () => {
     expect(text).toContain(`a call of it did not get past its checks: ${refused.message}`)
   })
 
+  test('are not blamed for a call that is missing after another failed as it was told', async () => {
+    const mail = mock(Mailer)
+    mail.expect.send(message).rejects({ code: 'unavailable' }).times(2)
+    await expect(mail.port.send(message)).rejects.toThrow(PortError)
+
+    const text = await textOf(() => mail.verify())
+    expect(text).toContain('an expected call did not come (came 1 of 2 times)')
+    expect(text).not.toContain('checks')
+  })
+
   test.each<[string, Parameters<ReturnType<typeof mock<Mailer>>['expect']['send']>[0]]>([
     ['a value', message],
     ['a value with a field left out', { ...message, html: undefined as never }],
@@ -426,6 +452,16 @@ describe('the order of calls', () => {
 
     expect(seen).toEqual(['a1', 'b1', 'a2', 'b2', undefined, undefined])
     expect(store.calls).toMatchObject([{ result: ['a1', 'a2'] }, { result: ['b1', 'b2'] }])
+  })
+
+  test('tells two mocks of one port apart', async () => {
+    const order = sequence()
+    const [eu, us] = ['eu', 'us'].map((service) => mock(Mailer, { service, sequence: order }))
+    eu?.expect.send(message).resolves(receipt)
+
+    expect(await textOf(() => us?.port.send(message))).toMatch(
+      /no call of us\.send was expected\nexpected next .*:\n {2}eu\.send/,
+    )
   })
 
   test('of a sequence is verified for all its mocks', async () => {
