@@ -32,7 +32,8 @@ export interface TestWithOptions extends Omit<TestAttachOptions, 'env'> {
  * in the environment are not read: a test never writes to a server that someone else runs.
  *
  * Nothing reaches the outside from the file's first test to its last: a test that has tried fails at its end, even if
- * the app swallowed the error, and what tries after its test has ended fails the file.
+ * the app swallowed the error, and what tries after its test has ended fails the file. Of tests that run concurrently
+ * in one file, an attempt fails the first to end.
  */
 export function testWith<const M extends Services>(
   services: M,
