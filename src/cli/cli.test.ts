@@ -1,7 +1,7 @@
 /** The `portside` command as a program of its own, with real servers. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -226,6 +226,7 @@ describe('portside dev', () => {
     mkdirSync(secret, { mode: 0o000 })
     const env = { PATH: `${secret}:${process.env.PATH}` }
     expect((await ended(portside(['dev', '--', 'no-such-program'], env))).code).toBe(127)
+    rmdirSync(secret)
     writeFileSync(join(folder, 'closed'), '', { mode: 0o600 })
     expect((await ended(portside(['dev', '--', './closed']))).code).toBe(126)
   })
