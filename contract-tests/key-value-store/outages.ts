@@ -30,9 +30,8 @@ export const outages: readonly Behaviour<KeyValueStore>[] = [
       await port.setMany([['kept too', 'value']])
       await server.kill()
       try {
-        for (const call of [port.get('kept'), port.increment('n'), port.set('k', 'v')]) {
-          await expectPortError(call, 'unavailable', { retryable: true })
-        }
+        const calls = [port.get('kept'), port.increment('n'), port.set('k', 'v')]
+        await Promise.all(calls.map((call) => expectPortError(call, 'unavailable', { retryable: true })))
         await expectPortError(guarded.ping(), 'unavailable')
       } finally {
         await server.restart()

@@ -173,7 +173,7 @@ export const transactionBehaviours: readonly SqlBehaviour[] = [
       assert.equal(kept.length, 2)
       for (const transaction of kept) {
         const late = sql`INSERT INTO seats (id) VALUES (1)`
-        for (const call of [
+        const calls = [
           transaction.query(late),
           transaction.one(late),
           transaction.maybeOne(late),
@@ -181,9 +181,8 @@ export const transactionBehaviours: readonly SqlBehaviour[] = [
           collect(transaction.stream(sql`SELECT 1`)),
           transaction.copyIn({ table: 'seats', columns: ['id'] }, [[1]]),
           transaction.savepoint((inner) => inner.execute(late)),
-        ]) {
-          await expectPortError(call, 'closed', { outcome: 'not-applied' })
-        }
+        ]
+        await Promise.all(calls.map((call) => expectPortError(call, 'closed', { outcome: 'not-applied' })))
       }
       assert.deepEqual(await seatIds(port), [])
     },
