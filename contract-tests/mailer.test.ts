@@ -1,4 +1,3 @@
-import { createServer } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { smtp } from '../adapters/smtp/index.ts'
@@ -8,6 +7,7 @@ import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { Mailer } from '../src/ports/mailer.ts'
+import { freePort } from '../src/servers/free-port.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { OpenSubject } from './contract.ts'
 import { type MailerInside, mailerContract } from './mailer.ts'
@@ -43,14 +43,6 @@ async function openSmtp(
   return guard(Mailer, driver, { service: 'mail', clock, secrets: parsed.url.secrets })
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 1
-}
-
 describeContract(mailerContract, {
   name: 'fake',
   kind: 'fake',
@@ -77,7 +69,7 @@ for (const parameters of ['', '?pool=true&connections=2']) {
       }
     },
     async openUnreachable() {
-      const guarded = await openSmtp(`smtp://127.0.0.1:${await closedPort()}`)
+      const guarded = await openSmtp(`smtp://127.0.0.1:${await freePort()}`)
       return { guarded, canaries: [password, Buffer.from(password).toString('base64')] }
     },
   })

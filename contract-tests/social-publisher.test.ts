@@ -1,4 +1,3 @@
-import { createServer } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { x } from '../adapters/x/index.ts'
@@ -8,6 +7,7 @@ import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { SocialPublisher } from '../src/ports/social-publisher.ts'
+import { freePort } from '../src/servers/free-port.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { OpenSubject } from './contract.ts'
 import { type SocialPublisherInside, socialPublisherContract } from './social-publisher.ts'
@@ -51,14 +51,6 @@ async function emulated(): Promise<{
   return { fake, emulator, guarded: await openX(emulator.port, clock) }
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 1
-}
-
 describeContract(socialPublisherContract, {
   name: 'fake',
   kind: 'fake',
@@ -76,7 +68,7 @@ describeContract(socialPublisherContract, {
     return { guarded, canaries: [token], ...means(fake), dispose: () => emulator.close() }
   },
   async openUnreachable() {
-    return { guarded: await openX(await closedPort()), canaries: [token, encodeURIComponent(token)] }
+    return { guarded: await openX(await freePort()), canaries: [token, encodeURIComponent(token)] }
   },
 })
 

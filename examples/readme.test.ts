@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ServiceUrl } from 'portside'
+import { postgres } from 'portside/adapters/postgres'
+import { redis } from 'portside/adapters/redis'
+import { s3 } from 'portside/adapters/s3'
+import { smtp } from 'portside/adapters/smtp'
+import { x } from 'portside/adapters/x'
 import { describe, expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '..')
@@ -17,6 +23,19 @@ describe('README', () => {
 
   test.each(samples.map(([, file = '', code = '']) => ({ file, code })))('shows $file as it is', (sample) => {
     expect(sample.code).toBe(readFileSync(join(root, sample.file), 'utf8'))
+  })
+
+  test('shows for each adapter a URL that it takes', () => {
+    const urls = [...readme.matchAll(/`([a-z0-9]+:\/\/[^`<>]+)`/g)].map(([, url = '']) => url)
+    for (const adapter of [postgres, redis, s3, smtp, x]) {
+      const own = urls.filter((url) => adapter.schemes.includes(url.slice(0, url.indexOf(':'))))
+      expect(own).not.toEqual([])
+      for (const text of own) {
+        const parsed = ServiceUrl.parse(text, adapter.parameters)
+        expect(parsed.problems).toEqual([])
+        if ('url' in parsed) expect(adapter.validate?.(parsed.url)).toEqual([])
+      }
+    }
   })
 
   test('names only scripts that exist', () => {
