@@ -1,0 +1,142 @@
+/**
+ * HTTP as an emulator sees it, without a socket, so that one emulator has two skins: {@link listen} serves it on
+ * loopback to any process, and `msw.ts` answers with it inside this one.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { checkFields, checkInteger } from '../../src/calls/arguments.ts'
+import { PortError } from '../../src/errors.ts'
+
+export interface HttpRequest {
+  readonly method: string
+  /** Path and query just as they were sent: no dots resolved, nothing decoded. */
+  readonly target: string
+  /** By lower-case name. What was sent more than once is joined by `, `. */
+  readonly headers: Readonly<Record<string, string>>
+  /** To be read once. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Aborted when the client leaves before it has the whole answer. */
+  readonly signal: AbortSignal
+}
+
+export interface HttpReply {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** Not sent in answer to HEAD. A stream that fails ends the connection in the middle of the answer. */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
+}
+
+/** What answers: `undefined` is no answer but the end of the connection. */
+export interface HttpService {
+  handle(request: HttpRequest): Promise<HttpReply | undefined>
+}
+
+export interface ListenOptions {
+  /** @default 0, which is a free one */
+  readonly port?: number
+}
+
+/** A service that is served on loopback. */
+export interface HttpListener extends AsyncDisposable {
+  readonly port: number
+  /** `http://127.0.0.1:PORT`. */
+  readonly origin: string
+  /** Stops it and cuts every connection. Closing twice resolves. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves `service` on 127.0.0.1 and answers once it listens.
+ * @throws PortError `invalid-argument` for a port that is none; `unavailable` where it is taken
+ */
+export async function listen(service: HttpService, options: ListenOptions = {}): Promise<HttpListener> {
+  checkFields('options', options, ['port'])
+  const { port = 0 } = options
+  checkInteger('port', port, { min: 0, max: 65_535 })
+  const server = createServer((request, response) => void answer(service, request, response))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
+      reject(new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause }))
+    })
+    server.listen(port, '127.0.0.1', resolve)
+  })
+  return new Listener(server)
+}
+
+class Listener implements HttpListener {
+  readonly port: number
+  readonly #server: Server
+  #closed: Promise<void> | undefined
+
+  constructor(server: Server) {
+    this.#server = server
+    this.port = (server.address() as AddressInfo).port
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#server.close(() => resolve())
+      this.#server.closeAllConnections()
+    })
+    return this.#closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+async function answer(
+  service: HttpService,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const left = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) left.abort()
+  })
+  try {
+    const reply = await service.handle({
+      method: request.method ?? 'GET',
+      target: request.url ?? '/',
+      headers: headersOf(request),
+      body: request,
+      signal: left.signal,
+    })
+    if (reply === undefined) request.socket.destroy()
+    else await send(reply, request, response)
+  } catch {
+    // A client that left, a body that failed half-way, a defect: there is no answer that would still be right.
+    request.socket.destroy()
+  }
+}
+
+async function send(
+  { status, headers = {}, body = '' }: HttpReply,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const isWhole = typeof body === 'string' || body instanceof Uint8Array
+  const mayHaveBody = status >= 200 && status !== 204 && status !== 304
+  const length =
+    isWhole && mayHaveBody && headers['content-length'] === undefined
+      ? { 'content-length': Buffer.byteLength(body) }
+      : {}
+  response.writeHead(status, { ...headers, ...length })
+  if (request.method === 'HEAD' || !mayHaveBody) response.end()
+  else if (isWhole) response.end(body)
+  else await pipeline(Readable.from(body, { objectMode: false }), response)
+}
+
+function headersOf({ headersDistinct }: IncomingMessage): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(headersDistinct).map(([name, values = []]) => [name, values.join(', ')]),
+  )
+}
