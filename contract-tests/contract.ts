@@ -2,9 +2,10 @@
  * What a contract is: named behaviours of a port, each with code that checks it on any subject. Knows no test
  * runner; `run.ts` runs it anywhere, `vitest.ts` and `node-test.ts` inside a runner.
  */
-import type { Guarded } from '../src/calls/guard.ts'
+import type { CallEvent, Guarded } from '../src/calls/guard.ts'
 import { invalidArgument, type PortErrorCode } from '../src/errors.ts'
 import type { Port } from '../src/port.ts'
+import type { Network } from './network.ts'
 
 /** What is held to a contract: a fake, an adapter on an emulator, an adapter on a real server. */
 export interface Subject<T extends object> {
@@ -22,6 +23,12 @@ export interface OpenSubject<T extends object> {
   readonly guarded: Guarded<T>
   /** A second client on the same place, as another process would have it. Absent where that cannot be. */
   readonly openAnother?: (() => Promise<Guarded<T>>) | undefined
+  /** Another client on the same place, with credentials that the service refuses. Absent where it asks for none. */
+  readonly openRefused?: (() => Promise<Guarded<T>>) | undefined
+  /** Another client on the same place, whose guard tells `observe` of each call. Absent where the guard is not ours. */
+  readonly openObserved?: ((observe: (event: CallEvent) => void) => Promise<Guarded<T>>) | undefined
+  /** A wire to the service that can be cut, and clients over it. Absent where there is none. */
+  readonly network?: Network<T> | undefined
   /** Makes the next call of `operation` take at least `ms` (on the subject's clock). Absent where it cannot be forced. */
   readonly delayNext?: ((operation: string, ms: number) => void) | undefined
   /**
@@ -55,6 +62,9 @@ export interface ForcedFailure {
 /** The optional means a behaviour may need; where one is missing, the behaviour is skipped with that reason. */
 export type Means =
   | 'openAnother'
+  | 'openRefused'
+  | 'openObserved'
+  | 'network'
   | 'delayNext'
   | 'force'
   | 'inside'
