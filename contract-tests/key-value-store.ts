@@ -6,6 +6,7 @@ import { badArguments } from './key-value-store/bad-arguments.ts'
 import { conditions } from './key-value-store/conditions.ts'
 import { counters } from './key-value-store/counters.ts'
 import { expiry } from './key-value-store/expiry.ts'
+import { histories } from './key-value-store/histories.ts'
 import { keysAndValues } from './key-value-store/keys-and-values.ts'
 import { manyKeys } from './key-value-store/many-keys.ts'
 import { outages } from './key-value-store/outages.ts'
@@ -34,6 +35,7 @@ export const keyValueStoreContract: Contract<KeyValueStore> = defineContract(Key
   ...manyKeys,
   ...scans,
   ...badArguments,
+  ...histories,
   ...outages,
   ...views,
 ])

@@ -4,6 +4,7 @@ import { commonBehaviours } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
 import { conditions } from './object-storage/conditions.ts'
 import { copiesAndDeletes } from './object-storage/copies-and-deletes.ts'
+import { histories } from './object-storage/histories.ts'
 import { lists } from './object-storage/lists.ts'
 import { reads } from './object-storage/reads.ts'
 import { signedUrls } from './object-storage/signed-urls.ts'
@@ -27,6 +28,7 @@ export const objectStorageContract: Contract<ObjectStorage> = defineContract(Obj
   ),
   ...writes,
   ...conditions,
+  ...histories,
   ...reads,
   ...lists,
   ...copiesAndDeletes,

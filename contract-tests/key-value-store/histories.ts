@@ -1,0 +1,157 @@
+/** What many clients at once see of one key, judged as a whole. */
+import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
+import type { PortError } from '../../src/errors.ts'
+import type { KeyValueStore } from '../../src/ports/key-value-store.ts'
+import type { Behaviour, BehaviourContext } from '../contract.ts'
+import { assertLinearizable, recordHistory, type SequentialModel } from '../linearizability.ts'
+
+type Input = { readonly key: string } & (
+  | { readonly type: 'get' }
+  | { readonly type: 'set'; readonly value: string }
+  | { readonly type: 'set-if-absent'; readonly value: string }
+  | { readonly type: 'set-if-equals'; readonly value: string; readonly expected: string }
+  | { readonly type: 'delete' }
+  | { readonly type: 'delete-if-equals'; readonly expected: string }
+)
+/** What `get` and `delete` gave; `done` of a set; the code of a refusal. */
+type Output = string | boolean | undefined
+
+/** A key as it would be with one copy and one client; `null` where it is absent, so that JSON tells it. */
+const model: SequentialModel<string | null, Input, Output> = {
+  initial: null,
+  step(state, input, answer) {
+    const [after, output] = asked(state, input)
+    if (answer === undefined) return after === state ? undefined : after
+    return answer.output === output ? after : undefined
+  },
+}
+
+function asked(state: string | null, input: Input): readonly [after: string | null, output: Output] {
+  switch (input.type) {
+    case 'get':
+      return [state, state ?? undefined]
+    case 'set':
+      return [input.value, 'done']
+    case 'set-if-absent':
+      return state === null ? [input.value, 'done'] : [state, 'precondition-failed']
+    case 'set-if-equals':
+      return state === input.expected ? [input.value, 'done'] : [state, 'precondition-failed']
+    case 'delete':
+      return [null, state !== null]
+    case 'delete-if-equals':
+      if (state === null) return [null, false]
+      return state === input.expected ? [null, true] : [state, 'precondition-failed']
+  }
+}
+
+async function run(store: KeyValueStore, input: Input): Promise<Output> {
+  const { key } = input
+  switch (input.type) {
+    case 'get':
+      return store.getText(key)
+    case 'set':
+      await store.set(key, input.value)
+      return 'done'
+    case 'set-if-absent':
+      await store.set(key, input.value, { ifAbsent: true })
+      return 'done'
+    case 'set-if-equals':
+      await store.set(key, input.value, { ifEquals: input.expected })
+      return 'done'
+    case 'delete':
+      return store.delete(key)
+    case 'delete-if-equals':
+      return store.delete(key, { ifEquals: input.expected })
+  }
+}
+
+const refused = ({ code, outcome }: PortError): Output =>
+  outcome === 'not-applied' && code === 'precondition-failed' ? code : undefined
+
+// Few of each, so that clients meet.
+const key = fc.constantFrom('one', 'other')
+const value = fc.constantFrom('a', 'b', 'c')
+const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name)
+const inputs: fc.Arbitrary<readonly Input[]> = fc.array(
+  fc.oneof(
+    fc.record({ type: type('get'), key }),
+    fc.record({ type: type('set'), key, value }),
+    fc.record({ type: type('set-if-absent'), key, value }),
+    fc.record({ type: type('set-if-equals'), key, value, expected: value }),
+    fc.record({ type: type('delete'), key }),
+    fc.record({ type: type('delete-if-equals'), key, expected: value }),
+  ),
+  { minLength: 1, maxLength: 12 },
+)
+const clients = fc.array(inputs, { minLength: 2, maxLength: 5 })
+
+/** Records histories by both clients in turn and judges each. */
+async function judge(
+  { port, openAnother }: BehaviourContext<KeyValueStore>,
+  ask: (store: KeyValueStore, input: Input, patience: number) => Promise<Output>,
+): Promise<void> {
+  const other = await openAnother?.()
+  assert.ok(other)
+  let round = 0
+  try {
+    await fc.assert(
+      fc.asyncProperty(clients, fc.infiniteStream(fc.nat(3)), async (each, patience) => {
+        // New keys each time: a call that was given up may still be on its way to those of the last.
+        round += 1
+        const fresh = each.map((all) => all.map((input) => ({ ...input, key: `${input.key}${round}` })))
+        const history = await recordHistory(
+          fresh,
+          (input, client) => ask(client % 2 === 0 ? port : other.port, input, patience.next().value),
+          refused,
+        )
+        assertLinearizable(model, history)
+      }),
+      { numRuns: 25 },
+    )
+  } finally {
+    await other.close()
+  }
+}
+
+export const histories: readonly Behaviour<KeyValueStore>[] = [
+  {
+    id: 'history/concurrent-calls-are-linearizable',
+    sentence:
+      'However many clients read, set, compare and delete a key at once, one order of their calls explains every answer.',
+    needs: ['openAnother'],
+    check: (context) => judge(context, run),
+  },
+  {
+    id: 'history/lost-answers-leave-one-order',
+    sentence:
+      'Where clients give up on calls under way, what the others see still has one order, with each lost call applied once or never.',
+    needs: ['openAnother'],
+    check: (context) =>
+      judge(context, (store, input, patience) =>
+        patience === 0 && input.type !== 'get' ? givenUp(store, input) : run(store, input),
+      ),
+  },
+]
+
+/** Lets the call begin, then turns away from it. */
+async function givenUp(store: KeyValueStore, input: Input): Promise<Output> {
+  const giveUp = new AbortController()
+  const abortable = abortableStore(store, giveUp.signal)
+  const [output] = await Promise.all([run(abortable, input), leave(giveUp)])
+  return output
+}
+
+async function leave(giveUp: AbortController): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve))
+  giveUp.abort()
+}
+
+/** The store with a signal for every write. */
+function abortableStore(store: KeyValueStore, signal: AbortSignal): KeyValueStore {
+  return {
+    ...store,
+    set: (key, value, options) => store.set(key, value, { ...options, signal }),
+    delete: (key, options) => store.delete(key, { ...options, signal }),
+  }
+}
