@@ -19,17 +19,23 @@ type Room = (typeof rooms)[number]
 /** Path from the root, with forward slashes, to text. */
 type Files = ReadonlyMap<string, string>
 
+/** The one file of `src/` that may load other rooms: those below, and only when it runs. */
+const doorway = 'src/cli/rooms.ts'
+const behindDoorway = ['contract-tests/', 'fakes/']
+
 interface Import {
   /** `undefined` where it is computed, so that no rule can see it. */
   readonly from: string | undefined
   /** The names taken; `*` for all of them. */
   readonly names: readonly string[]
+  /** Whether it is loaded with the file that says it; else when the code there runs, or never, as types. */
+  readonly eager: boolean
 }
 
 /** Tests and what sets them up may import whatever they test; a runner's glue may import its runner. */
 const isFree = (path: string): boolean =>
   /\.(test|test-d|setup)\.ts$|(^|\/)(fixtures\/|vitest\.config\.ts$)/.test(path) ||
-  /^contract-tests\/(vitest|node-test|servers|real-[^/]+\/.*)(\.ts)?$/.test(path)
+  /^contract-tests\/(vitest|node-test|servers|record-evidence|real-[^/]+\/.*)(\.ts)?$/.test(path)
 
 /** The packages that a file may import, besides Node's own modules. */
 function packagesOf(path: string): readonly string[] {
@@ -88,7 +94,7 @@ function violations(files: Files): string[] {
 
 function problemOf(
   path: string,
-  { from, names }: Import,
+  { from, names, eager }: Import,
   published: ReadonlySet<string>,
 ): string | undefined {
   if (from === undefined)
@@ -100,6 +106,9 @@ function problemOf(
     return allowed ? undefined : `imports the package ${from}`
   }
   const target = posix.join(posix.dirname(path), from)
+  if (path === doorway && behindDoorway.some((folder) => target.startsWith(folder)))
+    return eager ? `loads ${target} at once` : undefined
+  if (target === doorway && !path.startsWith('src/cli/')) return `imports ${target}`
   if (!foldersOf(path).some((folder) => target.startsWith(folder))) return `imports ${target}`
   if (!path.startsWith('adapters/') || !target.startsWith('src/') || target.startsWith('src/ports/'))
     return undefined
@@ -112,17 +121,18 @@ type Node = Readonly<Record<string, unknown>> & { readonly type: string }
 /** Every import in `text`: static, re-exported, of types, dynamic, required. */
 function importsOf(text: string): Import[] {
   const found: Import[] = []
-  const add = (source: unknown, names: readonly string[] = ['*']): void => {
+  const add = (source: unknown, names: readonly string[] = ['*'], eager = true): void => {
     const { value, argument } = (source ?? {}) as { value?: unknown; argument?: unknown }
-    if (argument !== undefined) add(argument, names)
-    else found.push({ from: typeof value === 'string' ? value : undefined, names })
+    if (argument !== undefined) add(argument, names, eager)
+    else found.push({ from: typeof value === 'string' ? value : undefined, names, eager })
   }
   const visit = (node: Node): void => {
     const { type, source } = node
     if (type === 'ImportDeclaration' || type === 'ExportNamedDeclaration') {
       if (source !== null) add(source, namesOf(node.specifiers))
-    } else if (type === 'ExportAllDeclaration' || type === 'ImportExpression') add(source)
-    else if (type === 'TSImportType') add(source ?? node.argument, [])
+    } else if (type === 'ExportAllDeclaration') add(source)
+    else if (type === 'ImportExpression') add(source, ['*'], false)
+    else if (type === 'TSImportType') add(source ?? node.argument, [], false)
     else if (type === 'TSExternalModuleReference') add(node.expression)
     else if (type === 'CallExpression' && (node.callee as { name?: string }).name === 'require') {
       add((node.arguments as unknown[])[0])
@@ -185,6 +195,10 @@ const house: Files = new Map([
   ['src/calls/guard.ts', 'export function guard(): void {}\nexport const inside = 1\n'],
   ['src/calls/arguments.ts', 'export function checkText(): void {}\n'],
   [
+    'src/cli/rooms.ts',
+    "export const kit = (): Promise<typeof import('../../contract-tests/mailer.ts')> => import('../../contract-tests/mailer.ts')\n",
+  ],
+  [
     'adapters/redis/index.ts',
     "import { Redis } from 'ioredis'\nimport { guard, checkText } from '../../src/index.ts'\n",
   ],
@@ -214,6 +228,22 @@ const wrong: readonly (readonly [path: string, line: string, expected: string])[
     'imports contract-tests/mailer.ts',
   ],
   ['src/index.ts', "import { shop } from '../examples/shop/main.ts'", 'imports examples/shop/main.ts'],
+  [
+    'src/cli/run.ts',
+    "export const load = () => import('../../contract-tests/mailer.ts')",
+    'imports contract-tests/mailer.ts',
+  ],
+  [
+    'src/cli/rooms.ts',
+    "export const load = () => import('../../adapters/s3/index.ts')",
+    'imports adapters/s3/index.ts',
+  ],
+  [
+    'src/cli/rooms.ts',
+    "export const load = () => import('../../examples/shop/main.ts')",
+    'imports examples/shop/main.ts',
+  ],
+  ['src/cli/rooms.ts', "export const load = () => import('msw')", 'imports the package msw'],
   ['src/calls/guard.ts', "import { Redis } from 'ioredis'", 'imports the package ioredis'],
   ['src/calls/guard.ts', "export const load = () => import('ioredis')", 'imports the package ioredis'],
   ['src/index.ts', "import { S3Client } from '@aws-sdk/client-s3'", 'imports the package @aws-sdk/client-s3'],
@@ -253,6 +283,13 @@ const wrong: readonly (readonly [path: string, line: string, expected: string])[
 
 /** Kinds that lint has no rule for: the name of an import decides, or its form. */
 const wrongBeyondLint: typeof wrong = [
+  [
+    'src/cli/rooms.ts',
+    "import { x } from '../../contract-tests/mailer.ts'",
+    'loads contract-tests/mailer.ts at once',
+  ],
+  ['src/cli/rooms.ts', "export * from '../../fakes/mailer.ts'", 'loads fakes/mailer.ts at once'],
+  ['src/index.ts', "export * from './cli/rooms.ts'", 'imports src/cli/rooms.ts'],
   [
     'adapters/redis/index.ts',
     "import { inside } from '../../src/calls/guard.ts'",
@@ -342,10 +379,21 @@ describe('lint', () => {
 
   test('finds every wrong import of a kind that it knows, one by one', async () => {
     // One run for all: each violation stands in a file of its own, beside the one it is made for.
-    const seeded = wrong.map(
+    const elsewhere = wrong.filter(([path]) => path !== doorway)
+    const seeded = elsewhere.map(
       ([path, line], index) => [path.replace(/([^/]+)\.ts$/, `wrong-${index}-$1.ts`), `${line}\n`] as const,
     )
     const found = await lint('wrong', new Map([...house, ...seeded]))
     expect(found.toSorted()).toEqual(seeded.map(([path]) => path).toSorted())
+  })
+
+  test('finds every wrong import of the one file that may load other rooms', async () => {
+    // Its rule is for its very name.
+    const lines = wrong
+      .filter(([path]) => path === doorway)
+      .map(([, line], index) => line.replace('load', `load${index}`))
+    const found = await lint('doorway', withLine(doorway, lines.join('\n')))
+    expect(found).toEqual(lines.map(() => doorway))
+    expect(lines.length).toBeGreaterThan(1)
   })
 })

@@ -1,0 +1,33 @@
+/**
+ * The other rooms of the house that the command line needs. The one file of `src/` that may name them, and only
+ * lazily: what an app imports never loads a contract or a fake, and a command loads no more than it runs.
+ */
+import { loadVendor } from '../services/vendor.ts'
+
+/** Running contracts, evidence and divergences. */
+export function contractRunner(): Promise<typeof import('../../contract-tests/index.ts')> {
+  return import('../../contract-tests/index.ts')
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a contract is of the port that the service declares
+type AnyContract = import('../../contract-tests/contract.ts').Contract<any>
+
+const contracts: Readonly<Record<string, () => Promise<AnyContract>>> = {
+  'sql-database': async () => (await import('../../contract-tests/sql-database.ts')).sqlDatabaseContract,
+  'key-value-store': async () =>
+    (await import('../../contract-tests/key-value-store.ts')).keyValueStoreContract,
+  'object-storage': async () =>
+    (await import('../../contract-tests/object-storage.ts')).objectStorageContract,
+  mailer: async () => (await import('../../contract-tests/mailer.ts')).mailerContract,
+  'social-publisher': async () =>
+    (await import('../../contract-tests/social-publisher.ts')).socialPublisherContract,
+}
+
+/**
+ * The contract that this package has for a port; `undefined` for a port of the app's own.
+ * @throws PortError `unsupported` where fast-check, which contracts need, is not installed
+ */
+export async function contractOf(port: string): Promise<AnyContract | undefined> {
+  const load = Object.hasOwn(contracts, port) ? contracts[port] : undefined
+  return load === undefined ? undefined : await loadVendor(load, ['fast-check'])
+}
