@@ -2,16 +2,18 @@
  * What all fakes share: the guard around them, fault scripts, a journal, a clock, seeded chance, reset. A
  * fake's own class holds the state and the operations; extend it for a port of your own.
  */
+import { join } from 'node:path'
 import type { Driver } from '../src/adapter.ts'
 import { checkInteger } from '../src/calls/arguments.ts'
 import { type Clock, VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
-import { invalidArgument } from '../src/errors.ts'
+import { invalidArgument, PortError } from '../src/errors.ts'
 import { operationsOf, type Port } from '../src/port.ts'
 import type { FakeContext, FakeLike } from '../src/services/declare.ts'
 import { Faults } from './faults.ts'
 import { Journal } from './journal.ts'
 import { seededRandom } from './random.ts'
+import { corruptState, readStateFile, stateFileName, writeStateFile } from './state-file.ts'
 
 /** The names of a port's operations. */
 export type OperationName<T extends object> = Extract<keyof T, string>
@@ -23,6 +25,10 @@ const controls = [
   'clock',
   'random',
   'reset',
+  'save',
+  'load',
+  'dump',
+  'restore',
   'release',
   'clear',
   'constructor',
@@ -44,6 +50,7 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
   readonly clock: Clock
   /** A number from 0 to below 1, the same sequence for the same seed. */
   protected readonly random: () => number
+  readonly #port: string
 
   /**
    * @param port the port it stands in for
@@ -56,6 +63,7 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
     context: FakeContext = {},
     driver: Partial<Pick<Driver<T>, 'capabilities'>> = {},
   ) {
+    this.#port = port.name
     this.clock = context.clock ?? new VirtualClock()
     this.random = seededRandom(context.seed ?? 1)
     if (context.seed !== undefined) checkInteger('seed', context.seed)
@@ -98,9 +106,55 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
     this.clear()
   }
 
+  /**
+   * Writes the state into `folder`, which is made where absent; what was saved there is replaced as a whole or not at
+   * all. Faults and journal are no part of it. One after another: two at once into one folder leave either.
+   * @throws PortError `unsupported` where this fake keeps no state that can be saved
+   */
+  async save(folder: string): Promise<void> {
+    await writeStateFile(folder, this.#port, { nowMs: this.clock.now(), state: this.dump() })
+  }
+
+  /**
+   * Takes the state from `folder` in place of its own. A virtual clock that is behind the time of the save moves to it.
+   * @throws PortError `not-found` where nothing was saved there; `corrupt` where it is not as it was saved, and then
+   * the state is as it was; `unsupported` as {@link save}
+   */
+  async load(folder: string): Promise<void> {
+    const { nowMs, state } = await readStateFile(folder, this.#port)
+    try {
+      this.restore(state)
+    } catch (cause) {
+      if (PortError.is(cause) && cause.code === 'unsupported') throw cause
+      throw corruptState(join(folder, stateFileName), 'it is not of the form that this fake writes', cause)
+    }
+    const behindMs = nowMs - this.clock.now()
+    if (behindMs > 0 && this.clock instanceof VirtualClock) this.clock.advance(behindMs)
+  }
+
+  /** The state for {@link save}: plain objects and arrays of JSON's values, `Uint8Array`, `Date`, `bigint` and `Map`. */
+  protected dump(): unknown {
+    throw notSaved(this.#port)
+  }
+
+  /**
+   * Puts what `dump` answered (a `Map` as the array of its entries) in place of the state. Throws before it changes
+   * anything where that is not possible.
+   */
+  protected restore(_state: unknown): void {
+    throw notSaved(this.#port)
+  }
+
   /** Frees what the subclass opened, such as a server on loopback. Called once, when the port is closed. */
   protected async release(): Promise<void> {}
 
   /** Forgets the state that the subclass holds. */
   protected abstract clear(): void
+}
+
+function notSaved(port: string): PortError {
+  return new PortError({
+    code: 'unsupported',
+    message: `the fake of "${port}" cannot be saved; its class has no dump() and restore()`,
+  })
 }

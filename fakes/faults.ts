@@ -22,8 +22,8 @@ export interface Fault {
    * write's outcome is `unknown`. @default 'before'
    */
   readonly when?: 'before' | 'after'
-  /** How many calls it hits. @default 1; without end where `probability` is given */
-  readonly times?: number
+  /** How many calls it hits; `always` until it is cleared. @default 1; `always` where `probability` is given */
+  readonly times?: number | 'always'
   /** The chance of each matching call to be hit, from 0 to 1, drawn from the fake's seed. @default 1 */
   readonly probability?: number
   /** Only calls about this subject (a key, a recipient, an event id). @default all */
@@ -33,6 +33,12 @@ export interface Fault {
 /** A fault with the operation it is for: the form in which scripts are stored and sent. */
 export interface FaultRule<Operation extends string> extends Fault {
   readonly operation: Operation | '*'
+}
+
+/** A rule in force, as plain data: without `left` it can be scripted again. */
+export type PendingFault<Operation extends string> = FaultRule<Operation> & {
+  /** How many calls it will yet hit. */
+  readonly left: number | 'always'
 }
 
 interface ActiveRule<Operation extends string> {
@@ -70,15 +76,15 @@ export class Faults<Operation extends string> {
     this.#check(operation, fault)
     if ((fault as Fault).times !== undefined)
       throw invalidArgument('a fault that stays has no number of times')
-    this.#rules.push({ rule: { ...fault, operation }, left: Number.POSITIVE_INFINITY })
+    this.script([{ ...fault, operation, times: 'always' }])
   }
 
   /** Adds a whole script, or nothing of it where a rule is refused. */
   script(rules: readonly FaultRule<Operation>[]): void {
     for (const { operation, ...fault } of rules) this.#check(operation, fault)
     for (const rule of rules) {
-      const left = rule.times ?? (rule.probability === undefined ? 1 : Number.POSITIVE_INFINITY)
-      this.#rules.push({ rule: { ...rule }, left })
+      const times = rule.times ?? (rule.probability === undefined ? 1 : 'always')
+      this.#rules.push({ rule: { ...rule }, left: times === 'always' ? Number.POSITIVE_INFINITY : times })
     }
   }
 
@@ -90,6 +96,14 @@ export class Faults<Operation extends string> {
   /** The rules still in force, and how many calls each will yet hit. */
   get pending(): readonly (FaultRule<Operation> & { readonly left: number })[] {
     return this.#rules.map(({ rule, left }) => ({ ...rule, left }))
+  }
+
+  /** {@link pending} as JSON can say it. */
+  list(): readonly PendingFault<Operation>[] {
+    return this.pending.map((rule) => ({
+      ...rule,
+      left: rule.left === Number.POSITIVE_INFINITY ? 'always' : rule.left,
+    }))
   }
 
   /** Runs `proceed` with whatever fault hits this call. */
@@ -170,7 +184,7 @@ export class Faults<Operation extends string> {
     if (fault.when !== undefined && fault.when !== 'before' && fault.when !== 'after') {
       throw invalidArgument('a fault happens "before" or "after"')
     }
-    if (fault.times !== undefined) checkInteger('times', fault.times, { min: 1 })
+    if (fault.times !== undefined && fault.times !== 'always') checkInteger('times', fault.times, { min: 1 })
     if (fault.latencyMs !== undefined) checkInteger('latencyMs', fault.latencyMs, { min: 0 })
     if (fault.retryAfterMs !== undefined) checkInteger('retryAfterMs', fault.retryAfterMs, { min: 0 })
     const { probability, error } = fault

@@ -1,5 +1,6 @@
 /** The ordered record of what was asked of a fake and what that changed. */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { checkInteger } from '../src/calls/arguments.ts'
 import type { Clock } from '../src/calls/clock.ts'
 import type { InterceptedCall } from '../src/calls/guard.ts'
 import { PortError, type PortErrorCode } from '../src/errors.ts'
@@ -28,6 +29,8 @@ export class Journal<Operation extends string> {
   readonly #running = new AsyncLocalStorage<OpenEntry<Operation>>()
   #entries: OpenEntry<Operation>[] = []
   #sequence = 0
+  #longest = Number.POSITIVE_INFINITY
+  readonly #listeners = new Set<(entry: JournalEntry<Operation> | undefined) => void>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -35,7 +38,36 @@ export class Journal<Operation extends string> {
 
   /** Every entry so far, oldest first, as copies. */
   get entries(): readonly JournalEntry<Operation>[] {
-    return this.#entries.map((entry) => ({ ...entry, at: new Date(entry.at), effects: [...entry.effects] }))
+    return this.#entries.map(copyEntry)
+  }
+
+  /** The number of the newest entry; 0 where there was none since the journal was cleared. */
+  get last(): number {
+    return this.#sequence
+  }
+
+  /**
+   * The entries after number `sequence` that have ended, up to the first that has not: whoever goes on from the last of
+   * them sees each entry once, with its result. All, where there is no such number: the journal was cleared meanwhile.
+   */
+  after(sequence: number): readonly JournalEntry<Operation>[] {
+    const newer =
+      sequence > this.#sequence ? this.#entries : this.#entries.filter((entry) => entry.sequence > sequence)
+    const running = newer.findIndex(({ result }) => result === 'pending')
+    return (running === -1 ? newer : newer.slice(0, running)).map(copyEntry)
+  }
+
+  /** Keeps the newest `entries` only, from now on: for what runs for days. */
+  keep(entries: number): void {
+    checkInteger('entries', entries, { min: 1 })
+    this.#longest = entries
+    this.#entries.splice(0, this.#entries.length - entries)
+  }
+
+  /** Calls `listener` with each entry that ends, and with nothing when the journal is cleared; the answer ends that. */
+  watch(listener: (entry: JournalEntry<Operation> | undefined) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
   }
 
   /** The entries of one operation. */
@@ -58,6 +90,7 @@ export class Journal<Operation extends string> {
       result: 'pending',
     }
     this.#entries.push(entry)
+    if (this.#entries.length > this.#longest) this.#entries.shift()
     try {
       const answer = await this.#running.run(entry, proceed)
       entry.result = 'ok'
@@ -65,6 +98,8 @@ export class Journal<Operation extends string> {
     } catch (error) {
       entry.result = PortError.is(error) ? error.code : 'internal'
       throw error
+    } finally {
+      for (const listener of this.#listeners) listener(copyEntry(entry))
     }
   }
 
@@ -73,8 +108,19 @@ export class Journal<Operation extends string> {
     this.#running.getStore()?.effects.push(effect)
   }
 
-  clear(): void {
+  /** Forgets the entries, and counts on. */
+  forget(): void {
     this.#entries = []
-    this.#sequence = 0
   }
+
+  /** Forgets the entries, and begins to count anew. */
+  clear(): void {
+    this.forget()
+    this.#sequence = 0
+    for (const listener of this.#listeners) listener(undefined)
+  }
+}
+
+function copyEntry<Operation extends string>(entry: JournalEntry<Operation>): JournalEntry<Operation> {
+  return { ...entry, at: new Date(entry.at), effects: [...entry.effects] }
 }

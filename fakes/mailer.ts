@@ -43,15 +43,48 @@ export interface Refusal {
 /** What an emulator hands over: the envelope may be another than the headers say. */
 export interface IncomingMail {
   readonly message: MailMessage
+  /** The envelope's sender; '' for a mail that no one is to answer. */
+  readonly from: string
   readonly recipients: readonly string[]
   readonly bytes: number
   readonly source: Uint8Array
+  /** The address that the mail came from. */
+  readonly client: string
+}
+
+/** One recipient of a mail that is about to be sent. */
+export interface RecipientTry {
+  readonly recipient: string
+  /** The envelope's sender. */
+  readonly from: string
+  /** Who sends, as far as the server knows. @default '', which is this process */
+  readonly client?: string
+  /** The recipients of the same mail that were accepted before. @default none */
+  readonly accepted?: readonly string[]
+}
+
+/** Why a recipient is not taken. */
+export interface RecipientJudgement {
+  readonly cause: 'refused' | 'refused-for-now' | 'greylisted' | 'too-many-recipients'
+  readonly reason: string
+  readonly retryable: boolean
+}
+
+/** The state as it is saved. */
+interface SavedMailer {
+  readonly outbox: readonly SentMail[]
+  readonly refusals: readonly (readonly [address: string, refusal: Required<Refusal>])[]
+  readonly maxBytes: number
 }
 
 export class FakeMailer extends Fake<Mailer> implements Mailer {
   #outbox: SentMail[] = []
   #refusals = new Map<string, Required<Refusal>>()
   #maxBytes: number = mailLimits.bytes
+  #maxRecipients: number = mailLimits.recipients
+  #greylistMs = 0
+  /** When each client, sender and recipient was first seen together. */
+  #firstTries = new Map<string, number>()
 
   constructor(context: FakeContext = {}) {
     super(Mailer, context)
@@ -103,39 +136,95 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
     this.#maxBytes = maxBytes
   }
 
+  /** How many recipients of one mail it takes; those beyond are refused for now. */
+  get maxRecipients(): number {
+    return this.#maxRecipients
+  }
+
+  /** Sets {@link maxRecipients}: many servers take 100 of one mail (RFC 5321 §4.5.3.1.8). */
+  limitRecipients(maxRecipients: number): void {
+    checkInteger('maxRecipients', maxRecipients, { min: 1, max: mailLimits.recipients })
+    this.#maxRecipients = maxRecipients
+  }
+
+  /**
+   * From now on the first try of each client, sender and recipient is refused for now, and each further one until
+   * `delayMs` after that has passed on the fake's clock. 0 ends it.
+   */
+  greylist(delayMs: number): void {
+    checkInteger('delayMs', delayMs, { min: 0 })
+    this.#greylistMs = delayMs
+    this.#firstTries.clear()
+  }
+
+  /** Why a recipient of a mail is not taken now; `undefined` where it is. Counts as a try for the greylist. */
+  judge({ recipient, from, client = '', accepted = [] }: RecipientTry): RecipientJudgement | undefined {
+    const refusal = this.refusalOf(recipient)
+    if (refusal !== undefined) {
+      return { cause: refusal.retryable ? 'refused-for-now' : 'refused', ...refusal }
+    }
+    // One that is repeated is no further one.
+    const others = accepted.filter((address) => !sameAddress(address, recipient))
+    if (others.length >= this.#maxRecipients) {
+      return { cause: 'too-many-recipients', reason: 'too many recipients', retryable: true }
+    }
+    const leftMs = this.#greylistedMs([client, from, recipient].join(' ').toLowerCase())
+    if (leftMs <= 0) return undefined
+    const reason = `greylisted, try again in ${Math.ceil(leftMs / 1_000)} seconds`
+    return { cause: 'greylisted', reason, retryable: true }
+  }
+
+  #greylistedMs(triple: string): number {
+    if (this.#greylistMs === 0) return 0
+    const now = this.clock.now()
+    const first = this.#firstTries.get(triple) ?? now
+    this.#firstTries.set(triple, first)
+    return first + this.#greylistMs - now
+  }
+
   /** Puts mails into the outbox as if sent before: no fault hits them and the journal does not show them. */
   seed(...messages: readonly MailMessage[]): void {
     for (const message of messages) checkMailMessage(message)
-    for (const message of messages) this.#take(copyMailMessage(message), mailRecipients(message))
+    for (const message of messages) {
+      this.#take(copyMailMessage(message), {
+        from: addressOf(message.from),
+        recipients: mailRecipients(message),
+      })
+    }
   }
 
   async send(message: MailMessage, _options?: CallOptions): Promise<MailReceipt> {
     if (mailSize(message) > this.#maxBytes) throw tooLarge(this.#maxBytes)
-    return this.#take(message, mailRecipients(message))
+    return this.#take(message, { from: addressOf(message.from), recipients: mailRecipients(message) })
   }
 
   /**
    * Takes a mail from an emulator, whose envelope and headers may differ and whose headers may be any.
    * Journal and faults see it as a `send`.
    */
-  async receive({ message, recipients, bytes, source }: IncomingMail): Promise<MailReceipt> {
+  async receive({ message, recipients, bytes, ...way }: IncomingMail): Promise<MailReceipt> {
     const signal = new AbortController().signal
     const [subject] = recipients
     const call = { operation: 'send', args: [message], subject, effect: 'write', signal } as const
     const take = async (): Promise<MailReceipt> => {
       if (bytes > this.#maxBytes) throw tooLarge(this.#maxBytes)
-      return this.#take(message, recipients, source)
+      return this.#take(message, { recipients, ...way })
     }
     const receipt = await this.journal.record(call, () => this.faults.apply(call, take))
     return receipt as MailReceipt
   }
 
-  #take(message: MailMessage, recipients: readonly string[], source?: Uint8Array): MailReceipt {
-    const refused = recipients.flatMap((recipient): MailRefusal[] => {
-      const refusal = this.refusalOf(recipient)
-      return refusal === undefined ? [] : [{ recipient, ...refusal }]
-    })
-    const accepted = recipients.filter((recipient) => this.refusalOf(recipient) === undefined)
+  #take(
+    message: MailMessage,
+    { from, recipients, client, source }: Pick<IncomingMail, 'from' | 'recipients'> & Partial<IncomingMail>,
+  ): MailReceipt {
+    const accepted: string[] = []
+    const refused: MailRefusal[] = []
+    for (const recipient of recipients) {
+      const judgement = this.judge({ recipient, from, accepted, ...(client !== undefined && { client }) })
+      if (judgement === undefined) accepted.push(recipient)
+      else refused.push({ recipient, reason: judgement.reason, retryable: judgement.retryable })
+    }
     if (accepted.length === 0) throw allRefused(refused)
     const messageId = message.messageId ?? this.#newMessageId(message)
     const mail: SentMail = {
@@ -156,10 +245,26 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
     return `<${unique}@${addressOf(from).split('@').at(-1)}>`
   }
 
+  protected override dump(): SavedMailer {
+    return { outbox: this.#outbox, refusals: [...this.#refusals], maxBytes: this.#maxBytes }
+  }
+
+  protected override restore(state: SavedMailer): void {
+    const { outbox, refusals, maxBytes } = state
+    checkInteger('maxBytes', maxBytes, { min: 1 })
+    const refusalMap = new Map(refusals)
+    this.#outbox = outbox.map(copySent)
+    this.#refusals = refusalMap
+    this.#maxBytes = maxBytes
+  }
+
   protected clear(): void {
     this.#outbox = []
     this.#refusals.clear()
     this.#maxBytes = mailLimits.bytes
+    this.#maxRecipients = mailLimits.recipients
+    this.#greylistMs = 0
+    this.#firstTries.clear()
   }
 }
 

@@ -38,6 +38,14 @@ export interface RateLimit {
 
 type Limited = 'publish' | 'delete'
 
+/** The state as it is saved. */
+interface SavedPublisher {
+  readonly posts: readonly StoredPost[]
+  readonly published: readonly (readonly [key: string, atMs: number])[]
+  readonly windows: readonly (readonly [Limited, { readonly resetAtMs: number; used: number }])[]
+  readonly lastId: bigint
+}
+
 // Milliseconds between the Unix epoch and that of X's ids (2010-11-04T01:42:54.657Z).
 const idEpochMs = 1_288_834_974_657n
 const defaults = { duplicateWindowMs: 86_400_000, publishLimit: 100, deleteLimit: 50, limitWindowMs: 900_000 }
@@ -149,6 +157,26 @@ export class FakeSocialPublisher extends Fake<SocialPublisher> implements Social
     const window = { resetAtMs, used: 0 }
     this.#windows.set(operation, window)
     return window
+  }
+
+  protected override dump(): SavedPublisher {
+    return {
+      posts: [...this.#posts.values()],
+      published: [...this.#published],
+      windows: [...this.#windows].map(([operation, window]) => [operation, { ...window }]),
+      lastId: this.#lastId,
+    }
+  }
+
+  protected override restore({ posts, published, windows, lastId }: SavedPublisher): void {
+    const [byId, texts, limits] = [new Map<string, StoredPost>(), new Map(published), new Map(windows)]
+    for (const { id, text, inReplyTo, at } of posts) byId.set(id, { id, text, inReplyTo, at: new Date(at) })
+    const newest = BigInt(lastId)
+    this.#posts = byId
+    this.#published = texts
+    this.#windows = limits
+    // Never back: an id that was given is not given again.
+    if (newest > this.#lastId) this.#lastId = newest
   }
 
   protected clear(): void {
