@@ -12,7 +12,6 @@ describe('a reply of the server', () => {
     ['EAUTH', 'AUTH PLAIN', '535 5.7.8 Authentication credentials invalid', 'unauthenticated', undefined],
     ['EAUTH', 'AUTH LOGIN', '534 5.7.9 Application-specific password required', 'unauthenticated', undefined],
     ['EAUTH', 'AUTH PLAIN', '454 4.7.0 Temporary authentication failure', 'unavailable', undefined],
-    ['EENVELOPE', 'MAIL FROM', '530 5.7.0 Must issue a STARTTLS command first', 'unauthenticated', undefined],
     ['EENVELOPE', 'MAIL FROM', '421 4.3.2 Service shutting down', 'unavailable', undefined],
     ['EENVELOPE', 'MAIL FROM', '421 4.7.28 Too many messages from this address', 'rate-limited', undefined],
     ['EENVELOPE', 'MAIL FROM', '451 4.3.0 Local error', 'unavailable', undefined],
@@ -33,6 +32,13 @@ describe('a reply of the server', () => {
     ['EMESSAGE', 'DATA', '554 5.3.4 Message too big', 'quota-exceeded', undefined],
     ['EMESSAGE', 'DATA', '450 Try again', 'unavailable', undefined],
     ['EPROTOCOL', 'CONN', '554 No SMTP service here', 'permission-denied', undefined],
+    ['EPROTOCOL', 'CONN', '521 5.3.2 This machine takes no mail', 'permission-denied', undefined],
+    ['EPROTOCOL', 'CONN', '421 4.3.2 Shutting down', 'unavailable', undefined],
+    ['EPROTOCOL', 'EHLO', '535 5.7.8 Authentication credentials invalid', 'unauthenticated', undefined],
+    ['EPROTOCOL', 'EHLO', '534 5.7.9 Mechanism too weak', 'unauthenticated', undefined],
+    ['EENVELOPE', 'MAIL FROM', '530 5.7.0 Authentication required', 'unauthenticated', undefined],
+    ['EENVELOPE', 'MAIL FROM', '530 5.7.0 Must issue a STARTTLS command first', 'unavailable', undefined],
+    ['EENVELOPE', 'MAIL FROM', '452 4.3.1 Mail system full', 'unavailable', undefined],
     ['EPROTOCOL', 'EHLO', '502 Command not implemented', 'unsupported', undefined],
     ['EPROTOCOL', 'EHLO', '503 Bad sequence', 'internal', undefined],
   ])('%s at %s: %s is %s %s, not applied', (code, command, response, expected, reason) => {
@@ -50,6 +56,22 @@ describe('a reply of the server', () => {
     const message = classifySmtpError(smtpError('EMESSAGE', 'DATA', response))?.message ?? ''
     expect(message.length).toBeLessThan(260)
     expect(message).not.toContain('\n')
+  })
+
+  test('is internal only where it says that the client talks wrongly, whatever the stage', () => {
+    const at = ['CONN', 'EHLO', 'AUTH PLAIN', 'MAIL FROM', 'RCPT TO', 'DATA', 'API']
+    for (let code = 400; code < 600; code += 1) {
+      for (const command of at) {
+        const classified = classifySmtpError(smtpError('EPROTOCOL', command, `${code} no`))
+        expect(classified?.outcome).toBe('not-applied')
+        if (classified?.code === 'internal') expect([500, 501, 503]).toContain(code)
+      }
+    }
+  })
+
+  test('that wants TLS first is not helped by trying again', () => {
+    const response = '530 5.7.0 Must issue a STARTTLS command first'
+    expect(classifySmtpError(smtpError('EENVELOPE', 'MAIL FROM', response))?.retryable).toBe(false)
   })
 
   test('that was expected as another is of unknown outcome', () => {

@@ -24,6 +24,12 @@ interface SmtpError extends Error {
 // A certificate that does not hold comes as a failure of the socket, with the code that TLS gave it.
 const noTls = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/
 
+/** RFC 4954 §6: a server may answer so at any stage, where its policy wants who is there to be known first. */
+const aboutCredentials: ReadonlySet<number> = new Set([530, 534, 535, 538])
+
+/** Replies that say the client itself talks wrongly (RFC 5321 §4.2.2): a fault of nodemailer's or of this adapter. */
+const badCommand: ReadonlySet<number> = new Set([500, 501, 503])
+
 /** A refusal that may be another at the next try: 4xx, and 552 to a recipient (RFC 5321 §4.5.3.1.10). */
 export function isRetryableRefusal(responseCode: number | undefined): boolean {
   return responseCode !== undefined && (responseCode < 500 || responseCode === 552)
@@ -88,7 +94,10 @@ function reply({ code, command = '', response = '' }: SmtpError, responseCode: n
   const enhanced = /^\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b/.exec(response)?.[1] ?? ''
   const message = `the mail server answered ${printable(response)}`
   const refused = { message, outcome: 'not-applied' } as const
-  if (responseCode === 530) return { ...refused, code: 'unauthenticated' }
+  if (responseCode === 530 && /\btls|starttls/i.test(response)) {
+    return { ...refused, code: 'unavailable', retryable: false }
+  }
+  if (aboutCredentials.has(responseCode)) return { ...refused, code: 'unauthenticated' }
   if (code === 'EAUTH' || command.startsWith('AUTH')) {
     // 454 is the server's own trouble; every other refusal is the credentials'.
     return { ...refused, code: responseCode < 500 ? 'unavailable' : 'unauthenticated' }
@@ -113,9 +122,8 @@ function reply({ code, command = '', response = '' }: SmtpError, responseCode: n
     return { ...refused, code: 'rejected', reason: 'bad-recipient' }
   }
   if (command === 'DATA') return { ...refused, code: 'rejected', reason: 'content' }
-  // 554 in place of a greeting, 550 to EHLO: this server does not talk to this client.
-  if (responseCode >= 550) return { ...refused, code: 'permission-denied' }
-  return { ...refused, code: 'internal' }
+  // 521 or 554 in place of a greeting, 550 to EHLO: this server does not talk to this client.
+  return { ...refused, code: badCommand.has(responseCode) ? 'internal' : 'permission-denied' }
 }
 
 /** A server's reply as one line of reasonable length. */

@@ -4,9 +4,12 @@
  * - `smtp://host:587` begins in the clear and changes to TLS; `smtps://host:465` is TLS from the start.
  * - `starttls` is `required` unless the host is this machine, where it is `optional`: taken where it is offered.
  *   `never` sends everything in the clear, the password too.
+ * - A server's certificate must be of an authority that is known: the public ones, or those in `caFile` in their place.
  * - The guard and not the client repeats calls, and `send` is never repeated by itself.
  */
+import { readFile } from 'node:fs/promises'
 import type { Adapter } from '../../src/adapter.ts'
+import { invalidArgument } from '../../src/errors.ts'
 import { Mailer } from '../../src/ports/mailer.ts'
 import { isLoopback, type ServiceUrl } from '../../src/services/url.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
@@ -26,6 +29,10 @@ export const smtp: Adapter<Mailer, SmtpTransporter> = {
       choices: ['required', 'optional', 'never'],
       description:
         'with smtp: whether the connection must change to TLS (default required; optional on this machine)',
+    },
+    caFile: {
+      type: 'text',
+      description: 'a file with the certificates (PEM) to trust in place of the public authorities',
     },
     pool: { type: 'boolean', description: 'keep connections open between mails (default false)' },
     connections: {
@@ -52,6 +59,9 @@ export const smtp: Adapter<Mailer, SmtpTransporter> = {
     }
     if (url.scheme === 'smtps' && url.text('starttls') !== undefined) {
       problems.push('its parameter "starttls" is only for smtp; smtps is TLS from the start')
+    }
+    if (url.text('caFile') !== undefined && url.text('starttls') === 'never') {
+      problems.push('its parameter "caFile" is of no use with starttls=never')
     }
     if (url.integer('connections') !== undefined && url.boolean('pool') !== true) {
       problems.push('its parameter "connections" needs pool=true')
@@ -85,12 +95,14 @@ async function createTransporter(url: ServiceUrl): Promise<SmtpTransporter> {
   const starttls = url.text('starttls') ?? (isLoopback(url.host) ? 'optional' : 'required')
   const helo = url.text('helo')
   const connectMs = url.integer('connectTimeoutMs') ?? 10_000
+  const caFile = url.text('caFile')
   const options = {
     host: url.host,
     port: url.port ?? (secure ? 465 : 587),
     secure,
     requireTLS: !secure && starttls === 'required',
     ignoreTLS: !secure && starttls === 'never',
+    ...(caFile !== undefined && { tls: { ca: await readCertificates(caFile) } }),
     // Without force the client sends unauthenticated where the server offers no AUTH.
     ...(user !== undefined && pass !== undefined && { auth: { user, pass }, forceAuth: true }),
     ...(helo !== undefined && { name: helo }),
@@ -108,4 +120,15 @@ async function createTransporter(url: ServiceUrl): Promise<SmtpTransporter> {
   const maxConnections = url.integer('connections') ?? 5
   // One more connection where an idle one was dropped before any of the mail was read: nothing is sent twice.
   return createTransport({ ...options, pool: true, maxConnections, maxRequeues: 1 })
+}
+
+async function readCertificates(file: string): Promise<string> {
+  const pem = await readFile(file, 'utf8').catch(() => {
+    throw invalidArgument(`the file that caFile names cannot be read: ${file}`)
+  })
+  // Without one, TLS would trust no one and say so only at the first mail.
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
+    throw invalidArgument(`the file that caFile names holds no certificate in PEM: ${file}`)
+  }
+  return pem
 }

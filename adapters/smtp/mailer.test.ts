@@ -1,9 +1,18 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { createTransport } from 'nodemailer'
 import { SMTPServer } from 'smtp-server'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type SmtpEmulator, type SmtpStage, startSmtpEmulator } from '../../fakes/emulators/smtp.ts'
+import { selfSignedCertificate } from '../../fakes/emulators/smtp/certificate.ts'
+import {
+  type SmtpEmulator,
+  type SmtpEmulatorOptions,
+  type SmtpStage,
+  startSmtpEmulator,
+} from '../../fakes/emulators/smtp.ts'
 import { FakeMailer } from '../../fakes/mailer.ts'
 import { systemClock } from '../../src/calls/clock.ts'
 import { type Guarded, guard } from '../../src/calls/guard.ts'
@@ -35,8 +44,14 @@ async function mailer(text: string): Promise<Guarded<Mailer>> {
   return guarded
 }
 
-async function emulator(users?: Readonly<Record<string, string>>): Promise<SmtpEmulator> {
-  const started = await startSmtpEmulator(new FakeMailer({ clock: systemClock }), users && { users })
+async function emulator(
+  users?: Readonly<Record<string, string>>,
+  tls?: SmtpEmulatorOptions['tls'],
+): Promise<SmtpEmulator> {
+  const started = await startSmtpEmulator(new FakeMailer({ clock: systemClock }), {
+    ...(users && { users }),
+    ...(tls && { tls }),
+  })
   open.push(() => started.close())
   return started
 }
@@ -75,6 +90,13 @@ describe('a reply forced at each stage', () => {
   test.each<[SmtpStage, number, string, string]>([
     ['connect', 421, '4.3.2 shutting down', 'unavailable'],
     ['connect', 554, '5.7.1 go away', 'permission-denied'],
+    ['ehlo', 421, '4.3.2 shutting down', 'unavailable'],
+    ['ehlo', 535, '5.7.8 no', 'unauthenticated'],
+    ['data', 451, '4.3.0 later', 'unavailable'],
+    ['data', 421, '4.3.2 shutting down', 'unavailable'],
+    ['data', 554, '5.6.0 no valid recipients', 'rejected'],
+    ['rcpt', 421, '4.3.2 shutting down', 'unavailable'],
+    ['content', 421, '4.3.2 shutting down', 'unavailable'],
     ['auth', 454, '4.7.0 later', 'unavailable'],
     ['auth', 535, '5.7.8 no', 'unauthenticated'],
     ['mail', 451, '4.3.0 later', 'unavailable'],
@@ -83,16 +105,17 @@ describe('a reply forced at each stage', () => {
     ['mail', 553, '5.1.8 no such domain', 'rejected'],
     ['rcpt', 450, '4.2.1 busy', 'rejected'],
     ['rcpt', 550, '5.1.1 no such user', 'rejected'],
-    ['data', 451, '4.3.0 later', 'unavailable'],
-    ['data', 554, '5.6.0 spam', 'rejected'],
-    ['data', 552, '5.3.4 too big', 'quota-exceeded'],
+    ['content', 451, '4.3.0 later', 'unavailable'],
+    ['content', 554, '5.6.0 spam', 'rejected'],
+    ['content', 552, '5.3.4 too big', 'quota-exceeded'],
   ])(
     'at %s, %i %s is %s and not applied; the next mail goes through',
     async (stage, code, text, expected) => {
       for (const pool of ['', '?pool=true']) {
         const server = await emulator({ shop: 'secret' })
         const { port } = await mailer(`${server.url.replace('//', '//shop:secret@')}${pool}`)
-        server.force(stage, { code, text })
+        // Where EHLO is refused, the client tries HELO.
+        server.force(stage, { code, text, times: stage === 'ehlo' && code !== 421 ? 2 : 1 })
         const error = await failure(port.send(mail))
         expect(error).toMatchObject({ code: expected, outcome: 'not-applied' })
         expect(server.mailer.outbox).toHaveLength(0)
@@ -104,10 +127,12 @@ describe('a reply forced at each stage', () => {
 
   test.each<[SmtpStage, string]>([
     ['connect', 'not-applied'],
+    ['ehlo', 'not-applied'],
+    ['data', 'not-applied'],
     ['auth', 'not-applied'],
     ['mail', 'not-applied'],
     ['rcpt', 'not-applied'],
-    ['data', 'unknown'],
+    ['content', 'unknown'],
   ])('a connection lost at %s is unavailable with outcome %s', async (stage, outcome) => {
     const server = await emulator({ shop: 'secret' })
     const { port } = await mailer(server.url.replace('//', '//shop:secret@'))
@@ -311,6 +336,92 @@ test('a mail as an attachment is not encoded, as RFC 2046 has it, and is no part
   expect(sent?.message.text).toBe('Hi')
 })
 
+describe('over TLS', () => {
+  async function trusted(server: SmtpEmulator): Promise<string> {
+    const directory = await mkdtemp(join(tmpdir(), 'portside-smtp-'))
+    open.push(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'ca.pem')
+    await writeFile(file, server.certificate ?? '')
+    return file
+  }
+
+  test.each([
+    ['starttls', 'starttls=required'],
+    ['starttls', 'starttls=optional'],
+    ['required', 'starttls=required&pool=true'],
+    ['implicit', 'pool=false'],
+  ] as const)(
+    '%s with %s: the mail arrives, and what is sent is not readable on the way',
+    async (tls, parameters) => {
+      const server = await emulator({ shop: 'secret' }, tls)
+      const wire: Buffer[] = []
+      const url = await rawServer((socket) => {
+        const behind = connect(server.port, '127.0.0.1')
+        behind.on('error', () => {})
+        socket.on('data', (chunk) => wire.push(chunk))
+        socket.pipe(behind).pipe(socket)
+      })
+      const address = url.replace(/^smtp:/, server.url.split('//')[0] ?? '').replace('//', '//shop:secret@')
+      const guarded = await mailer(`${address}?${parameters}&caFile=${await trusted(server)}`)
+      await guarded.ping()
+      await guarded.port.send({ ...mail, text: 'nobody else reads this' })
+      expect(server.mailer.outbox).toHaveLength(1)
+      const clear = Buffer.concat(wire).toString('latin1')
+      expect(clear).not.toMatch(/AUTH|MAIL FROM|nobody else/)
+      expect(clear.includes('STARTTLS')).toBe(tls !== 'implicit')
+    },
+  )
+
+  test('a login without TLS where the server wants TLS is refused, and trying again does not help', async () => {
+    const server = await emulator({ shop: 'secret' }, 'required')
+    const { port } = await mailer(`${server.url.replace('//', '//shop:secret@')}?starttls=never`)
+    const expected = { code: 'unavailable', outcome: 'not-applied', retryable: false }
+    expect(await failure(port.send(mail))).toMatchObject(expected)
+    expect(server.mailer.outbox).toHaveLength(0)
+  })
+
+  test.each([
+    ['454 for now', { code: 454, text: '4.7.0 TLS not available' }],
+    ['501', { code: 501, text: '5.5.4 no' }],
+    ['an end', { drop: true }],
+  ] as const)('%s in place of TLS sends nothing in the clear', async (_, reply) => {
+    const server = await emulator({ shop: 'secret' }, 'starttls')
+    const { port } = await mailer(
+      `${server.url.replace('//', '//shop:secret@')}?starttls=required&caFile=${await trusted(server)}`,
+    )
+    server.force('starttls', reply)
+    expect(await failure(port.send(mail))).toMatchObject({ code: 'unavailable', outcome: 'not-applied' })
+    expect(server.mailer.outbox).toHaveLength(0)
+    await port.send(mail)
+    expect(server.mailer.outbox).toHaveLength(1)
+  })
+
+  test('a server that knows HELO alone gets no mail where TLS is required', async () => {
+    const server = await emulator({ shop: 'secret' }, 'starttls')
+    const { port } = await mailer(
+      `${server.url.replace('//', '//shop:secret@')}?starttls=required&caFile=${await trusted(server)}`,
+    )
+    server.force('ehlo', { code: 502, text: '5.5.1 what' })
+    server.force('starttls', { code: 502, text: '5.5.1 what' })
+    expect(await failure(port.send(mail))).toMatchObject({ outcome: 'not-applied' })
+    expect(server.mailer.outbox).toHaveLength(0)
+  })
+
+  test('a certificate for another host is no proof, whoever signed it', async () => {
+    const tls = { mode: 'implicit', ...selfSignedCertificate(['mail.example.org']) } as const
+    const server = await emulator(undefined, tls)
+    const guarded = await mailer(`${server.url}?caFile=${await trusted(server)}`)
+    const expected = { code: 'unavailable', outcome: 'not-applied', retryable: false }
+    expect(await failure(guarded.port.send(mail))).toMatchObject(expected)
+  })
+
+  test.each(['/nowhere/ca.pem', 'package.json'])('a caFile %s is invalid-argument', async (file) => {
+    await expect(mailer(`smtps://mail.example.org?caFile=${file}`)).rejects.toMatchObject({
+      code: 'invalid-argument',
+    })
+  })
+})
+
 describe('the URL', () => {
   test.each([
     ['smtp://mail.example.org', []],
@@ -318,6 +429,7 @@ describe('the URL', () => {
     ['smtp://mail.example.org/inbox', ['path']],
     ['smtp://user@mail.example.org', ['user and a password']],
     ['smtps://mail.example.org?starttls=never', ['only for smtp']],
+    ['smtp://mail.example.org?starttls=never&caFile=/a.pem', ['caFile']],
     ['smtp://mail.example.org?connections=3', ['pool=true']],
     ['smtp://mail.example.org?helo=a%0d%0ab', ['helo']],
   ])('%s has the problems %j', (text, expected) => {

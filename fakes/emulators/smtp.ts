@@ -1,39 +1,72 @@
 /**
  * SMTP in front of a {@link FakeMailer}, on loopback: any program that can send mail sends it into the fake's outbox. The
- * fake's refusals answer RCPT, its size limit is advertised, its faults answer the mail itself; `after` takes the
- * mail and cuts the connection without an answer. Size and recipients are judged before the mail: where it is too
- * large or all are refused, no fault is reached. Needs the optional peer `smtp-server`. No TLS: loopback only.
+ * fake's refusals, greylist and limit of recipients answer RCPT, its size limit is advertised and holds, its faults
+ * answer the mail itself; `after` takes the mail and cuts the connection without an answer. Size and recipients are
+ * judged before the mail: where it is too large or all are refused, no fault is reached. {@link SmtpEmulator.force}
+ * answers in the server's place at any stage.
+ *
+ * Modelled: EHLO, STARTTLS, AUTH PLAIN and LOGIN, SIZE, 8BITMIME, SMTPUTF8, PIPELINING, ENHANCEDSTATUSCODES. Any other command is
+ * 502, another mechanism 504, another parameter of MAIL or RCPT 555. Needs the optional peer `smtp-server`.
  */
 import { randomUUID } from 'node:crypto'
-import type { AddressInfo, Socket } from 'node:net'
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server'
-import { checkFields, checkInteger } from '../../src/calls/arguments.ts'
+import type { AddressInfo } from 'node:net'
+import {
+  SMTPServer,
+  type SMTPServerAddress,
+  type SMTPServerDataStream,
+  type SMTPServerSession,
+} from 'smtp-server'
+import { checkFields, checkInteger, checkText } from '../../src/calls/arguments.ts'
 import { invalidArgument, PortError, type PortErrorCode } from '../../src/errors.ts'
-import type { FakeMailer } from '../mailer.ts'
+import type { FakeMailer, RecipientJudgement } from '../mailer.ts'
 import { readMail } from './mime.ts'
+import { type Certificate, selfSignedCertificate } from './smtp/certificate.ts'
+import { type Connection, converse, cut, Reply } from './smtp/conversation.ts'
+import { ForcedReplies, type ForcedReply, type ForcedReplyRule, type SmtpStage } from './smtp/stages.ts'
 
-/** Where in the conversation a forced reply comes: at the greeting, AUTH, MAIL FROM, RCPT TO, or after the mail. */
-export type SmtpStage = 'connect' | 'auth' | 'mail' | 'rcpt' | 'data'
+export type { ForcedReply, ForcedReplyRule, SmtpStage } from './smtp/stages.ts'
+export { smtpStages } from './smtp/stages.ts'
 
-/** A reply in place of the fake's own, or the end of the connection in place of any reply. */
-export type ForcedReply =
-  | { readonly code: number; readonly text?: string; readonly times?: number }
-  | { readonly drop: true; readonly times?: number }
+/**
+ * How it speaks TLS: `starttls` offers it, `required` takes neither login nor mail before it (530), `implicit` is TLS from the
+ * start.
+ */
+export type SmtpTlsMode = 'starttls' | 'required' | 'implicit'
+
+export interface SmtpTls {
+  readonly mode: SmtpTlsMode
+  /** In PEM, both or none. @default a new pair for localhost and 127.0.0.1 */
+  readonly key?: string
+  readonly cert?: string
+}
 
 export interface SmtpEmulatorOptions {
   /** @default 0, which is a free one */
   readonly port?: number
   /** Who may send, by name and password. @default anyone, without logging in */
   readonly users?: Readonly<Record<string, string>>
+  /** @default everything in the clear */
+  readonly tls?: SmtpTlsMode | SmtpTls
 }
 
 export interface SmtpEmulator extends AsyncDisposable {
   readonly mailer: FakeMailer
   readonly port: number
-  /** `smtp://127.0.0.1:PORT`, without credentials. */
+  /** `smtp://127.0.0.1:PORT`, or `smtps:` where TLS is implicit; without credentials. */
   readonly url: string
-  /** Forces what is answered at `stage`, before the fake is asked. */
+  /** What a client must trust, in PEM; absent without TLS. */
+  readonly certificate: string | undefined
+  /** How many connections are open now. */
+  readonly connections: number
+  /** What is forced and still to come. */
+  readonly forced: readonly (ForcedReplyRule & { readonly left: number })[]
+  /**
+   * Forces what is answered at `stage`, before the fake is asked. Several for one stage come one after another.
+   * @throws PortError `invalid-argument` for an unknown stage, field or number
+   */
   force(stage: SmtpStage, reply: ForcedReply): void
+  /** Takes back every {@link force}. */
+  clearForced(): void
   /** Stops it and cuts every connection. Closing twice resolves. */
   close(): Promise<void>
 }
@@ -49,57 +82,113 @@ const replies: Readonly<Partial<Record<PortErrorCode, string>>> = {
   unsupported: '504 5.5.4 not implemented',
 }
 const otherReply = '451 4.3.0 local error in processing'
+/** For the business reasons that a fault may give a `rejected`. */
+const rejections: Readonly<Record<string, string>> = {
+  'bad-recipient': '550 5.1.1 no such user here',
+  sender: '550 5.1.8 sender refused',
+}
+
+const refusals: Readonly<Record<RecipientJudgement['cause'], string>> = {
+  refused: '550 5.1.1',
+  'refused-for-now': '450 4.2.1',
+  greylisted: '450 4.7.1',
+  'too-many-recipients': '452 4.5.3',
+}
+
+const mailParameters = ['SIZE', 'BODY', 'AUTH', 'SMTPUTF8']
 
 /**
  * Starts it and answers once it listens.
- * @throws PortError `unavailable` where the port is taken
+ * @throws PortError `unavailable` where the port is taken; `invalid-argument` for options that cannot be
  */
 export async function startSmtpEmulator(
   mailer: FakeMailer,
   options: SmtpEmulatorOptions = {},
 ): Promise<SmtpEmulator> {
-  checkFields('options', options, ['port', 'users'])
-  const { port = 0, users } = options
+  checkFields('options', options, ['port', 'users', 'tls'])
+  const { port = 0, users, tls } = options
   checkInteger('port', port, { min: 0, max: 65_535 })
-  const emulator = new Emulator(mailer, users)
+  const emulator = new Emulator(mailer, users, tls === undefined ? undefined : secured(tls))
   await emulator.listen(port)
   return emulator
 }
 
+interface SecuredTls extends Certificate {
+  readonly mode: SmtpTlsMode
+}
+
+function secured(given: SmtpTlsMode | SmtpTls): SecuredTls {
+  const tls = typeof given === 'string' ? { mode: given } : given
+  checkFields('tls', tls, ['mode', 'key', 'cert'])
+  const { mode, key, cert } = tls
+  if (mode !== 'starttls' && mode !== 'required' && mode !== 'implicit') {
+    throw invalidArgument('tls is starttls, required or implicit')
+  }
+  if (key === undefined && cert === undefined) return { mode, ...selfSignedCertificate() }
+  if (key === undefined || cert === undefined)
+    throw invalidArgument('tls needs both key and cert, or neither')
+  checkText('tls.key', key)
+  checkText('tls.cert', cert)
+  return { mode, key, cert }
+}
+
+type Next = (error?: Error | null) => void
+
 class Emulator implements SmtpEmulator {
   readonly mailer: FakeMailer
+  readonly certificate: string | undefined
   readonly #server: SMTPServer
-  readonly #sockets = new Map<number, Socket>()
-  readonly #forced: { readonly stage: SmtpStage; readonly reply: ForcedReply; left: number }[] = []
+  readonly #isImplicit: boolean
+  readonly #connections = new Map<string, Connection>()
+  readonly #forced = new ForcedReplies()
   #closed: Promise<void> | undefined
 
-  constructor(mailer: FakeMailer, users: Readonly<Record<string, string>> | undefined) {
+  constructor(
+    mailer: FakeMailer,
+    users: Readonly<Record<string, string>> | undefined,
+    tls: SecuredTls | undefined,
+  ) {
     this.mailer = mailer
+    this.certificate = tls?.cert
+    this.#isImplicit = tls?.mode === 'implicit'
     this.#server = new SMTPServer({
       name: 'emulator.portside.invalid',
-      disabledCommands: ['STARTTLS', ...(users === undefined ? ['AUTH'] : [])],
+      disabledCommands: [
+        ...(tls === undefined || this.#isImplicit ? ['STARTTLS'] : []),
+        ...(users === undefined ? ['AUTH'] : []),
+      ],
       authMethods: ['PLAIN', 'LOGIN'],
       allowInsecureAuth: true,
+      hideENHANCEDSTATUSCODES: false,
       disableReverseLookup: true,
       logger: false,
       closeTimeout: 100,
       size: mailer.maxBytes,
+      secure: this.#isImplicit,
+      ...(tls && { key: tls.key, cert: tls.cert }),
       onConnect: (session, done) => {
         // Told by the EHLO that follows.
         this.#server.options.size = mailer.maxBytes
-        this.#answer('connect', session, done)
+        this.#answer('connect', session, '', done)
       },
-      onAuth: (auth, session, done) => {
-        const isKnown = auth.username !== undefined && users?.[auth.username] === auth.password
-        this.#answer('auth', session, (error) => {
-          if (error) done(error)
-          else if (isKnown) done(null, { user: auth.username })
-          else done(replyError('535 5.7.8 authentication credentials invalid'))
+      onAuth: ({ username = '', password }, session, done) => {
+        this.#answer('auth', session, username, (error) => {
+          if (error) return done(error)
+          const isKnown =
+            users !== undefined && Object.hasOwn(users, username) && users[username] === password
+          if (isKnown) done(null, { user: username })
+          else done(new Reply('535 5.7.8 authentication credentials invalid'))
         })
       },
-      onMailFrom: (_address, session, done) => this.#answer('mail', session, done),
-      onRcptTo: ({ address }, session, done) => {
-        this.#answer('rcpt', session, (error) => done(error ?? this.#refusal(address)))
+      onMailFrom: (sender, session, done) => {
+        this.#answer('mail', session, sender.address, (error) => {
+          done(error ?? unknownParameter(sender, mailParameters))
+        })
+      },
+      onRcptTo: (recipient, session, done) => {
+        this.#answer('rcpt', session, recipient.address, (error) => {
+          done(error ?? unknownParameter(recipient, []) ?? this.#refusal(recipient, session))
+        })
       },
       onData: (stream, session, done) => {
         this.#receive(stream, session).then(
@@ -107,9 +196,26 @@ class Emulator implements SmtpEmulator {
           (error: unknown) => this.#fail(error, session, done),
         )
       },
+      onClose: ({ id }) => {
+        this.#connections.delete(id)
+      },
     })
+    const connect = this.#server.connect.bind(this.#server)
+    this.#server.connect = (socket, options) => {
+      connect(socket, options)
+      const connection = [...this.#server.connections].at(-1)
+      if (connection === undefined) return
+      this.#connections.set(connection.id, connection)
+      converse(connection, {
+        requiresTls: tls?.mode === 'required',
+        forced: (stage) => {
+          const forced = this.#forced.take(stage, '')
+          return forced && this.#outcomeOf(forced)
+        },
+      })
+    }
     this.#server.on('error', () => {
-      // A client that cuts its connection is that client's affair.
+      // A client that cuts its connection, or trusts no one, is that client's affair.
     })
   }
 
@@ -118,18 +224,20 @@ class Emulator implements SmtpEmulator {
   }
 
   get url(): string {
-    return `smtp://127.0.0.1:${this.port}`
+    return `${this.#isImplicit ? 'smtps' : 'smtp'}://127.0.0.1:${this.port}`
+  }
+
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  get forced(): readonly (ForcedReplyRule & { readonly left: number })[] {
+    return this.#forced.pending
   }
 
   async listen(port: number): Promise<void> {
-    const { server } = this.#server
-    server.on('connection', (socket: Socket) => {
-      const { remotePort = 0 } = socket
-      this.#sockets.set(remotePort, socket)
-      socket.once('close', () => this.#sockets.delete(remotePort))
-    })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => {
+      this.#server.server.once('error', (cause) => {
         const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
         reject(new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause }))
       })
@@ -138,18 +246,17 @@ class Emulator implements SmtpEmulator {
   }
 
   force(stage: SmtpStage, reply: ForcedReply): void {
-    checkFields('reply', reply, ['code', 'text', 'drop', 'times'])
-    if ('code' in reply) checkInteger('code', reply.code, { min: 400, max: 599 })
-    else if (reply.drop !== true) throw invalidArgument('a forced reply has a code, or drop: true')
-    const { times = 1 } = reply
-    checkInteger('times', times, { min: 1 })
-    this.#forced.push({ stage, reply, left: times })
+    this.#forced.add(stage, reply)
+  }
+
+  clearForced(): void {
+    this.#forced.clear()
   }
 
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       this.#server.close(() => resolve())
-      for (const socket of this.#sockets.values()) socket.destroy()
+      for (const connection of this.#connections.values()) cut(connection)
     })
     return this.#closed
   }
@@ -159,63 +266,89 @@ class Emulator implements SmtpEmulator {
   }
 
   /** Goes on, with an error where a reply is forced at this stage; not at all where the connection was cut. */
-  #answer(stage: SmtpStage, session: SMTPServerSession, next: (error?: Error | null) => void): void {
-    const forced = this.#forced.find((one) => one.stage === stage && one.left > 0)
+  #answer(stage: SmtpStage, session: SMTPServerSession, about: string, next: Next): void {
+    const forced = this.#forced.take(stage, about)
     if (forced === undefined) {
       next()
       return
     }
-    forced.left -= 1
-    const { reply } = forced
-    if ('code' in reply) next(replyError(`${reply.code} ${reply.text ?? 'forced'}`))
-    else this.#cut(session)
+    void this.#outcomeOf(forced).then((outcome) => {
+      if (outcome === 'cut') this.#cut(session)
+      else next(outcome)
+    })
   }
 
-  #refusal(address: string): Error | undefined {
-    const refusal = this.mailer.refusalOf(address)
-    if (refusal === undefined) return undefined
-    return replyError(`${refusal.retryable ? '450 4.2.1' : '550 5.1.1'} ${refusal.reason}`)
+  async #outcomeOf({
+    code,
+    text = 'forced',
+    drop,
+    latencyMs,
+  }: ForcedReply): Promise<Reply | 'cut' | undefined> {
+    if (latencyMs !== undefined) await this.mailer.clock.sleep(latencyMs)
+    if (drop === true) return 'cut'
+    return code === undefined ? undefined : new Reply(`${code} ${text}`)
+  }
+
+  #refusal({ address }: SMTPServerAddress, session: SMTPServerSession): Reply | undefined {
+    const judgement = this.mailer.judge({
+      recipient: address,
+      from: senderOf(session),
+      client: session.remoteAddress,
+      accepted: session.envelope.rcptTo.map((taken) => taken.address),
+    })
+    return judgement && new Reply(`${refusals[judgement.cause]} ${judgement.reason}`)
   }
 
   async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
     const chunks: Uint8Array[] = []
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) chunks.push(chunk)
-    // The server itself answers 552.
-    if (stream.sizeExceeded) return 'nothing'
-    await new Promise<void>((resolve, reject) => {
-      this.#answer('data', session, (error) => (error ? reject(error) : resolve()))
-    })
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      // What is too large anyway is read to its end, but not kept.
+      if (!stream.sizeExceeded) chunks.push(chunk)
+    }
+    const forced = this.#forced.take('content', '')
+    const outcome = forced && (await this.#outcomeOf(forced))
+    if (outcome instanceof Reply) throw outcome
+    if (outcome === 'cut' && forced?.when !== 'after') throw new Lost()
+    if (stream.sizeExceeded) throw new Reply(replies['quota-exceeded'] ?? otherReply)
     const source = Buffer.concat(chunks)
-    const { mailFrom, rcptTo } = session.envelope
-    const recipients = rcptTo.map(({ address }) => address)
-    const message = readMail(source, mailFrom === false ? '' : mailFrom.address, recipients)
+    const recipients = session.envelope.rcptTo.map(({ address }) => address)
+    const message = readMail(source, senderOf(session), recipients)
     const messageId = message.messageId ?? `<${randomUUID()}@emulator.portside.invalid>`
     const receipt = await this.mailer.receive({
       message: { ...message, messageId },
+      from: senderOf(session),
       recipients,
       bytes: source.length,
       source,
+      client: session.remoteAddress,
     })
+    if (outcome === 'cut') throw new Lost()
     return receipt.messageId
   }
 
   #fail(error: unknown, session: SMTPServerSession, done: (error: Error) => void): void {
-    if (!PortError.is(error)) {
-      // A forced reply; or the client left in the middle of its mail, and no one is there to answer.
-      if (error instanceof Error && 'responseCode' in error) done(error)
-      else this.#cut(session)
-      return
-    }
-    if (error.outcome === 'unknown') this.#cut(session)
-    else if (error.reason === 'bad-recipient') done(replyError('550 5.1.1 no such user here'))
-    else done(replyError(replies[error.code] ?? otherReply))
+    if (error instanceof Reply) done(error)
+    // Else the client left in the middle of its mail, and no one is there to answer.
+    else if (!PortError.is(error) || error.outcome === 'unknown') this.#cut(session)
+    else done(new Reply(rejections[error.reason ?? ''] ?? replies[error.code] ?? otherReply))
   }
 
-  #cut(session: SMTPServerSession): void {
-    this.#sockets.get(session.remotePort)?.destroy()
+  #cut({ id }: SMTPServerSession): void {
+    const connection = this.#connections.get(id)
+    if (connection !== undefined) cut(connection)
   }
 }
 
-function replyError(reply: string): Error {
-  return Object.assign(new Error(reply.slice(4)), { responseCode: Number(reply.slice(0, 3)) })
+/** The connection ends here, without an answer. */
+class Lost extends Error {}
+
+function senderOf({ envelope: { mailFrom } }: SMTPServerSession): string {
+  return mailFrom === false ? '' : mailFrom.address
+}
+
+function unknownParameter({ args }: SMTPServerAddress, known: readonly string[]): Reply | undefined {
+  const names = Object.keys(args || {})
+  return names.every((name) => known.includes(name))
+    ? undefined
+    : new Reply('555 5.5.4 parameter not recognized')
 }
