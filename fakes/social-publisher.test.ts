@@ -63,6 +63,36 @@ describe('rate limits', () => {
   })
 })
 
+test('a day’s limit holds beside that of a window, and a refused call counts against neither', async () => {
+  const clock = new VirtualClock()
+  const publisher = new FakeSocialPublisher(
+    { clock },
+    { publishLimit: 2, publishLimitPerDay: 3, limitWindowMs: 60_000 },
+  )
+  await publisher.publish({ text: 'a' })
+  await publisher.publish({ text: 'b' })
+  await expect(publisher.publish({ text: 'c' })).rejects.toMatchObject({ retryAfterMs: 60_000 })
+  expect(publisher.rateLimit('publishPerDay')).toMatchObject({ limit: 3, remaining: 1 })
+  clock.advance(60_000)
+  await publisher.publish({ text: 'c' })
+  await expect(publisher.publish({ text: 'd' })).rejects.toMatchObject({ retryAfterMs: day - 60_000 })
+  expect(publisher.rateLimit('publish')).toMatchObject({ limit: 2, remaining: 1 })
+  clock.advance(day - 60_000)
+  await publisher.publish({ text: 'd' })
+})
+
+test.each([
+  ['$AAPL', 1],
+  ['$AAPL and $TSLA', 2],
+  ['$BRK.B $x', 2],
+  ['costs $5, not US$AAPL, no $TOOLONGX and no $AAPL2', 0],
+])('of the cashtags in %j, which are %i, one is taken at most', async (text, count) => {
+  const publisher = new FakeSocialPublisher()
+  const published = publisher.publish({ text })
+  if (count > 1) await expect(published).rejects.toMatchObject({ reason: 'too-many-cashtags' })
+  else await published
+})
+
 test('ids are as those of X: from the time, growing, never one twice, whatever the clock shows', async () => {
   const start = fc.date({ min: new Date('1990-01-01'), max: new Date('2079-01-01'), noInvalidDate: true })
   await fc.assert(
@@ -122,6 +152,7 @@ test('the journal tells what was published and deleted', async () => {
 test.each([
   [{ duplicateWindowMs: -1 }],
   [{ publishLimit: 0 }],
+  [{ publishLimitPerDay: 0 }],
   [{ deleteLimit: 1.5 }],
   [{ limitWindowMs: Number.NaN }],
   [{ publishLimits: 3 } as never],

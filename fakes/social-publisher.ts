@@ -17,6 +17,8 @@ export interface FakeSocialPublisherOptions {
   readonly duplicateWindowMs?: number
   /** Posts a window, as X documents for one user. @default 100 */
   readonly publishLimit?: number
+  /** Posts in 24 hours, as X documents for one app; they begin with the first post. @default 10 000 */
+  readonly publishLimitPerDay?: number
   /** Deletions a window, as X documents for one user. @default 50 */
   readonly deleteLimit?: number
   /** The length of a rate-limit window, which begins with its first call, in milliseconds. @default 900 000 */
@@ -36,7 +38,8 @@ export interface RateLimit {
   readonly resetAt: Date
 }
 
-type Limited = 'publish' | 'delete'
+/** What has a limit: `publish` and `delete` a window each, and `publishPerDay`, the app's own, 24 hours. */
+export type Limited = 'publish' | 'delete' | 'publishPerDay'
 
 /** The state as it is saved. */
 interface SavedPublisher {
@@ -48,7 +51,22 @@ interface SavedPublisher {
 
 // Milliseconds between the Unix epoch and that of X's ids (2010-11-04T01:42:54.657Z).
 const idEpochMs = 1_288_834_974_657n
-const defaults = { duplicateWindowMs: 86_400_000, publishLimit: 100, deleteLimit: 50, limitWindowMs: 900_000 }
+const dayMs = 86_400_000
+const defaults = {
+  duplicateWindowMs: dayMs,
+  publishLimit: 100,
+  publishLimitPerDay: 10_000,
+  deleteLimit: 50,
+  limitWindowMs: 900_000,
+}
+const limits = {
+  publish: 'publishLimit',
+  delete: 'deleteLimit',
+  publishPerDay: 'publishLimitPerDay',
+} as const
+
+/** `$` and a ticker of letters, on its own. X takes one a post. */
+const cashtag = /(?<![^\s])\$[a-z]{1,6}(?:[._][a-z]{1,2})?(?![\p{L}\p{N}_$])/giu
 
 export class FakeSocialPublisher extends Fake<SocialPublisher> implements SocialPublisher {
   readonly #options: Required<FakeSocialPublisherOptions>
@@ -65,6 +83,7 @@ export class FakeSocialPublisher extends Fake<SocialPublisher> implements Social
     this.#options = { ...defaults, ...options }
     checkInteger('duplicateWindowMs', this.#options.duplicateWindowMs, { min: 0 })
     checkInteger('publishLimit', this.#options.publishLimit, { min: 1 })
+    checkInteger('publishLimitPerDay', this.#options.publishLimitPerDay, { min: 1 })
     checkInteger('deleteLimit', this.#options.deleteLimit, { min: 1 })
     checkInteger('limitWindowMs', this.#options.limitWindowMs, { min: 1 })
   }
@@ -74,10 +93,10 @@ export class FakeSocialPublisher extends Fake<SocialPublisher> implements Social
     return [...this.#posts.values()].map((post) => ({ ...post, at: new Date(post.at) }))
   }
 
-  /** Where the rate limit of `operation` stands now. */
-  rateLimit(operation: Limited): RateLimit {
-    const { resetAtMs, used } = this.#window(operation)
-    const limit = this.#options[`${operation}Limit`]
+  /** Where a rate limit stands now. */
+  rateLimit(limited: Limited): RateLimit {
+    const { resetAtMs, used } = this.#window(limited)
+    const limit = this.#options[limits[limited]]
     return { limit, remaining: Math.max(0, limit - used), resetAt: new Date(resetAtMs) }
   }
 
@@ -90,12 +109,19 @@ export class FakeSocialPublisher extends Fake<SocialPublisher> implements Social
   }
 
   async publish(post: SocialPost, _options?: CallOptions): Promise<PublishedPost> {
-    this.#use('publish')
+    this.#use('publish', 'publishPerDay')
     if (post.inReplyTo !== undefined && !this.#posts.has(post.inReplyTo)) {
       throw new PortError({
         code: 'rejected',
         reason: 'missing-post',
         message: 'the post it answers is deleted or was never there',
+      })
+    }
+    if ((post.text.match(cashtag)?.length ?? 0) > 1) {
+      throw new PortError({
+        code: 'rejected',
+        reason: 'too-many-cashtags',
+        message: 'a post takes one cashtag at most',
       })
     }
     const before = this.#published.get(duplicateKey(post))
@@ -136,47 +162,33 @@ export class FakeSocialPublisher extends Fake<SocialPublisher> implements Social
     return String(this.#lastId)
   }
 
-  #use(operation: Limited): void {
-    const window = this.#window(operation)
-    if (window.used >= this.#options[`${operation}Limit`]) {
+  /** Counts a call against each of these limits, or against none where one is reached. */
+  #use(...limited: readonly Limited[]): void {
+    const windows = limited.map((each) => ({
+      window: this.#window(each),
+      limit: this.#options[limits[each]],
+    }))
+    const reached = windows.filter(({ window, limit }) => window.used >= limit)
+    if (reached.length > 0) {
       throw new PortError({
         code: 'rate-limited',
         message: 'too many calls in this window',
-        retryAfterMs: window.resetAtMs - this.clock.now(),
+        retryAfterMs: Math.max(...reached.map(({ window }) => window.resetAtMs)) - this.clock.now(),
       })
     }
-    window.used += 1
+    for (const { window } of windows) window.used += 1
   }
 
-  #window(operation: Limited): { readonly resetAtMs: number; used: number } {
+  #window(limited: Limited): { readonly resetAtMs: number; used: number } {
     const now = this.clock.now()
-    const current = this.#windows.get(operation)
+    const current = this.#windows.get(limited)
     if (current !== undefined && now < current.resetAtMs) return current
+    const lengthMs = limited === 'publishPerDay' ? dayMs : this.#options.limitWindowMs
     // Whole seconds, as the header that tells them.
-    const resetAtMs = Math.ceil((now + this.#options.limitWindowMs) / 1_000) * 1_000
+    const resetAtMs = Math.ceil((now + lengthMs) / 1_000) * 1_000
     const window = { resetAtMs, used: 0 }
-    this.#windows.set(operation, window)
+    this.#windows.set(limited, window)
     return window
-  }
-
-  protected override dump(): SavedPublisher {
-    return {
-      posts: [...this.#posts.values()],
-      published: [...this.#published],
-      windows: [...this.#windows].map(([operation, window]) => [operation, { ...window }]),
-      lastId: this.#lastId,
-    }
-  }
-
-  protected override restore({ posts, published, windows, lastId }: SavedPublisher): void {
-    const [byId, texts, limits] = [new Map<string, StoredPost>(), new Map(published), new Map(windows)]
-    for (const { id, text, inReplyTo, at } of posts) byId.set(id, { id, text, inReplyTo, at: new Date(at) })
-    const newest = BigInt(lastId)
-    this.#posts = byId
-    this.#published = texts
-    this.#windows = limits
-    // Never back: an id that was given is not given again.
-    if (newest > this.#lastId) this.#lastId = newest
   }
 
   protected clear(): void {
