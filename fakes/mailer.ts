@@ -75,6 +75,9 @@ interface SavedMailer {
   readonly outbox: readonly SentMail[]
   readonly refusals: readonly (readonly [address: string, refusal: Required<Refusal>])[]
   readonly maxBytes: number
+  readonly maxRecipients: number
+  readonly greylistMs: number
+  readonly firstTries: readonly (readonly [triple: string, atMs: number])[]
 }
 
 export class FakeMailer extends Fake<Mailer> implements Mailer {
@@ -246,16 +249,29 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
   }
 
   protected override dump(): SavedMailer {
-    return { outbox: this.#outbox, refusals: [...this.#refusals], maxBytes: this.#maxBytes }
+    return {
+      outbox: this.#outbox,
+      refusals: [...this.#refusals],
+      maxBytes: this.#maxBytes,
+      maxRecipients: this.#maxRecipients,
+      greylistMs: this.#greylistMs,
+      firstTries: [...this.#firstTries],
+    }
   }
 
   protected override restore(state: SavedMailer): void {
-    const { outbox, refusals, maxBytes } = state
+    const { maxBytes, maxRecipients, greylistMs } = state
     checkInteger('maxBytes', maxBytes, { min: 1 })
-    const refusalMap = new Map(refusals)
-    this.#outbox = outbox.map(copySent)
-    this.#refusals = refusalMap
+    checkInteger('maxRecipients', maxRecipients, { min: 1 })
+    checkInteger('greylistMs', greylistMs, { min: 0 })
+    const outbox = state.outbox.map(copySent)
+    const [refusals, firstTries] = [new Map(state.refusals), new Map(state.firstTries)]
+    this.#outbox = outbox
+    this.#refusals = refusals
     this.#maxBytes = maxBytes
+    this.#maxRecipients = maxRecipients
+    this.#greylistMs = greylistMs
+    this.#firstTries = firstTries
   }
 
   protected clear(): void {

@@ -28,6 +28,10 @@ describe('a saved fake', () => {
     const before = new FakeMailer()
     before.refuse('gone@example.org', { reason: 'moved' })
     before.limitSize(10_000)
+    before.limitRecipients(7)
+    before.greylist(60_000)
+    await before.send(mail).catch(() => {})
+    ;(before.clock as VirtualClock).advance(60_000)
     await before.send(mail)
     await before.save(folder)
     const after = new FakeMailer()
@@ -35,8 +39,11 @@ describe('a saved fake', () => {
     expect(after.outbox).toEqual(before.outbox)
     expect(after.outbox[0]?.message.attachments?.[0]?.content).toEqual(Uint8Array.of(0, 255, 128))
     expect(after.refusalOf('GONE@example.org')).toEqual({ reason: 'moved', retryable: false })
-    expect(after.maxBytes).toBe(10_000)
+    expect([after.maxBytes, after.maxRecipients]).toEqual([10_000, 7])
     expect(after.journal.entries).toEqual([])
+    // Whom it knows it takes at once; a stranger it does not.
+    await after.send(mail)
+    await expect(after.send({ ...mail, to: ['new@example.org'] })).rejects.toMatchObject({ code: 'rejected' })
   })
 
   test('of posts knows them, their duplicates, its rate limits, and gives no id twice', async () => {
