@@ -191,6 +191,26 @@ export class FakeSocialPublisher extends Fake<SocialPublisher> implements Social
     return window
   }
 
+  protected override dump(): SavedPublisher {
+    return {
+      posts: [...this.#posts.values()],
+      published: [...this.#published],
+      windows: [...this.#windows].map(([operation, window]) => [operation, { ...window }]),
+      lastId: this.#lastId,
+    }
+  }
+
+  protected override restore({ posts, published, windows, lastId }: SavedPublisher): void {
+    const [byId, texts, limits] = [new Map<string, StoredPost>(), new Map(published), new Map(windows)]
+    for (const { id, text, inReplyTo, at } of posts) byId.set(id, { id, text, inReplyTo, at: new Date(at) })
+    const newest = BigInt(lastId)
+    this.#posts = byId
+    this.#published = texts
+    this.#windows = limits
+    // Never back: an id that was given is not given again.
+    if (newest > this.#lastId) this.#lastId = newest
+  }
+
   protected clear(): void {
     this.#posts.clear()
     this.#published.clear()
