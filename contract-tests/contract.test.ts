@@ -240,7 +240,7 @@ describe('running a behaviour', () => {
 
   test('gives all results in order, each as it comes', async () => {
     const told: string[] = []
-    const results = await runContract(contract, good, ({ id }) => void told.push(id))
+    const results = await runContract(contract, good, { onResult: ({ id }) => void told.push(id) })
     expect(results.map(({ id }) => id)).toEqual(told)
     expect(told).toEqual(contract.behaviours.map(({ id }) => `bell/${id}`))
     expect(results.every(({ outcome }) => outcome === 'passed')).toBe(true)

@@ -11,12 +11,42 @@ import type { Network } from './network.ts'
 export interface Subject<T extends object> {
   /** As reports show it: `fake`, `ioredis on redis 7.0`. */
   readonly name: string
+  /**
+   * What evidence and divergences call it, whatever its name says: kebab-case, such as `s3-on-ceph-rgw`.
+   * @default the name, in kebab-case
+   */
+  readonly id?: string | undefined
   readonly kind: 'fake' | 'emulator' | 'real'
+  /** The adapter's name, for evidence. Absent for a fake. */
+  readonly adapter?: string | undefined
+  /** Which server it is, for evidence. Absent where there is none, or no way to tell. */
+  readonly server?: (() => Promise<ServerProduct | undefined>) | undefined
   /** Opens it on a place of its own (a database, a prefix, a new fake) with nothing in it. Without retry. */
   open(): Promise<OpenSubject<T>>
   /** Opens it on an address where nothing listens. Absent where that cannot be. */
   readonly openUnreachable?: (() => Promise<OpenSubject<T>>) | undefined
 }
+
+/** Which server a subject is run on: `postgresql` `17.10`. */
+export interface ServerProduct {
+  readonly product: string
+  /** `unknown` where it does not say. */
+  readonly version: string
+}
+
+/** A subject's {@link Subject.id}. */
+export function subjectId(subject: Pick<Subject<object>, 'id' | 'name'>): string {
+  const id =
+    subject.id ??
+    subject.name
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-|-$/g, '')
+  if (kebabCase.test(id)) return id
+  throw invalidArgument(`a subject's id is kebab-case, such as "s3-on-ceph-rgw"; got "${id}"`)
+}
+
+const kebabCase = /^[a-z0-9]+(-[a-z0-9]+)*$/
 
 /** An open subject. The runner closes it after the behaviour. */
 export interface OpenSubject<T extends object> {
@@ -47,6 +77,11 @@ export interface OpenSubject<T extends object> {
   readonly server?: { kill(): Promise<void>; restart(): Promise<void> } | undefined
   /** Secrets in its configuration that nothing may ever show. */
   readonly canaries?: readonly string[] | undefined
+  /**
+   * Why its place, and not the service, could not do what a behaviour asked of it, if so. A failed check is then no
+   * finding, and the behaviour is skipped with this reason.
+   */
+  readonly limitation?: (() => string | undefined) | undefined
   /** Removes its place. Runs after the subject is closed. */
   readonly dispose?: (() => Promise<void>) | undefined
 }

@@ -7,7 +7,32 @@ export {
   defineContract,
   type Means,
   type OpenSubject,
+  type ServerProduct,
   type Subject,
+  subjectId,
 } from './contract.ts'
+export {
+  type Divergence,
+  divergenceProblems,
+  loadDivergences,
+  parseDivergences,
+  strayDivergences,
+} from './divergences.ts'
+export {
+  type BehaviourEvidence,
+  contractHash,
+  type Evidence,
+  evidenceProblems,
+  makeEvidence,
+  readAllEvidence,
+  readEvidence,
+  writeEvidence,
+} from './evidence.ts'
 export { collect, type ExpectedError, expectPortError } from './expect.ts'
-export { type BehaviourResult, runBehaviour, runContract } from './run.ts'
+export {
+  type BehaviourResult,
+  type RunContractOptions,
+  type RunOptions,
+  runBehaviour,
+  runContract,
+} from './run.ts'

@@ -1,21 +1,48 @@
 /** Runs behaviours on a subject, without any test runner. */
-import type { Behaviour, BehaviourContext, Contract, OpenSubject, Subject } from './contract.ts'
+import {
+  type Behaviour,
+  type BehaviourContext,
+  type Contract,
+  type OpenSubject,
+  type Subject,
+  subjectId,
+} from './contract.ts'
+import { type Divergence, divergenceFor } from './divergences.ts'
 import { expectPortError } from './expect.ts'
 
 export type BehaviourResult =
   | { readonly id: string; readonly outcome: 'passed' }
   | { readonly id: string; readonly outcome: 'failed'; readonly error: unknown }
   | { readonly id: string; readonly outcome: 'skipped'; readonly reason: string }
+  /** Failed as a reviewed entry says it does on this subject. */
+  | {
+      readonly id: string
+      readonly outcome: 'diverged'
+      readonly divergence: Divergence
+      readonly error: unknown
+    }
+
+export interface RunOptions {
+  /** @default none */
+  readonly divergences?: readonly Divergence[] | undefined
+  /** The day that decides which divergences are in force. @default today */
+  readonly now?: Date | undefined
+}
+
+export interface RunContractOptions extends RunOptions {
+  /** Called with each result as it comes. */
+  readonly onResult?: ((result: BehaviourResult) => void) | undefined
+}
 
 /** Runs every behaviour of `contract` on `subject`, one after another. Never rejects. */
 export async function runContract<T extends object>(
   contract: Contract<T>,
   subject: Subject<T>,
-  onResult: (result: BehaviourResult) => void = () => {},
+  { onResult = () => {}, ...options }: RunContractOptions = {},
 ): Promise<readonly BehaviourResult[]> {
   const results: BehaviourResult[] = []
   for (const behaviour of contract.behaviours) {
-    const result = await runBehaviour(contract, behaviour, subject)
+    const result = await runBehaviour(contract, behaviour, subject, options)
     results.push(result)
     onResult(result)
   }
@@ -27,6 +54,7 @@ export async function runBehaviour<T extends object>(
   contract: Contract<T>,
   behaviour: Behaviour<T>,
   subject: Subject<T>,
+  { divergences = [], now }: RunOptions = {},
 ): Promise<BehaviourResult> {
   const id = `${contract.port.name}/${behaviour.id}`
   let result: BehaviourResult
@@ -35,7 +63,11 @@ export async function runBehaviour<T extends object>(
     open = await subject.open()
     result = await judge(id, behaviour, subject, open)
   } catch (error) {
-    result = { id, outcome: 'failed', error }
+    const limitation = open?.limitation?.()
+    const divergence = open && divergenceFor(divergences, subjectId(subject), id, now)
+    if (limitation !== undefined) result = { id, outcome: 'skipped', reason: limitation }
+    else if (divergence !== undefined) result = { id, outcome: 'diverged', divergence, error }
+    else result = { id, outcome: 'failed', error }
   }
   await open?.guarded.close().catch(() => {
     // What a behaviour left half open is that behaviour's own finding; the next one gets a new place.
