@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { checkFields, checkInteger } from '../../src/calls/arguments.ts'
+import { checkFields, checkInteger, checkText } from '../../src/calls/arguments.ts'
 import { PortError } from '../../src/errors.ts'
 
 export interface HttpRequest {
@@ -36,12 +36,14 @@ export interface HttpService {
 export interface ListenOptions {
   /** @default 0, which is a free one */
   readonly port?: number
+  /** The address to listen on. Any but this machine's own lets other machines in. @default '127.0.0.1' */
+  readonly host?: string
 }
 
 /** A service that is served on loopback. */
 export interface HttpListener extends AsyncDisposable {
   readonly port: number
-  /** `http://127.0.0.1:PORT`. */
+  /** `http://127.0.0.1:PORT`, or with the host that was given. */
   readonly origin: string
   /** Stops it and cuts every connection. Closing twice resolves. */
   close(): Promise<void>
@@ -52,32 +54,37 @@ export interface HttpListener extends AsyncDisposable {
  * @throws PortError `invalid-argument` for a port that is none; `unavailable` where it is taken
  */
 export async function listen(service: HttpService, options: ListenOptions = {}): Promise<HttpListener> {
-  checkFields('options', options, ['port'])
-  const { port = 0 } = options
+  checkFields('options', options, ['port', 'host'])
+  const { port = 0, host = '127.0.0.1' } = options
   checkInteger('port', port, { min: 0, max: 65_535 })
+  checkText('host', host)
   const server = createServer((request, response) => void answer(service, request, response))
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
       reject(new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause }))
     })
-    server.listen(port, '127.0.0.1', resolve)
+    server.listen(port, host, resolve)
   })
-  return new Listener(server)
+  return new Listener(server, host)
+}
+
+/** The host of the URL under which this machine reaches what listens on `host`: not every address is one to ask. */
+export function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::' || host === '') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
 }
 
 class Listener implements HttpListener {
   readonly port: number
+  readonly origin: string
   readonly #server: Server
   #closed: Promise<void> | undefined
 
-  constructor(server: Server) {
+  constructor(server: Server, host: string) {
     this.#server = server
     this.port = (server.address() as AddressInfo).port
-  }
-
-  get origin(): string {
-    return `http://127.0.0.1:${this.port}`
+    this.origin = `http://${reachableHost(host)}:${this.port}`
   }
 
   close(): Promise<void> {

@@ -19,6 +19,7 @@ import {
 import { checkFields, checkInteger, checkText } from '../../src/calls/arguments.ts'
 import { invalidArgument, PortError, type PortErrorCode } from '../../src/errors.ts'
 import type { FakeMailer, RecipientJudgement } from '../mailer.ts'
+import { reachableHost } from './http.ts'
 import { readMail } from './mime.ts'
 import { type Certificate, selfSignedCertificate } from './smtp/certificate.ts'
 import { type Connection, converse, cut, Reply } from './smtp/conversation.ts'
@@ -43,6 +44,8 @@ export interface SmtpTls {
 export interface SmtpEmulatorOptions {
   /** @default 0, which is a free one */
   readonly port?: number
+  /** The address to listen on. Any but this machine's own lets other machines in. @default '127.0.0.1' */
+  readonly host?: string
   /** Who may send, by name and password. @default anyone, without logging in */
   readonly users?: Readonly<Record<string, string>>
   /** @default everything in the clear */
@@ -52,7 +55,7 @@ export interface SmtpEmulatorOptions {
 export interface SmtpEmulator extends AsyncDisposable {
   readonly mailer: FakeMailer
   readonly port: number
-  /** `smtp://127.0.0.1:PORT`, or `smtps:` where TLS is implicit; without credentials. */
+  /** `smtp://127.0.0.1:PORT`, or `smtps:` where TLS is implicit, or with the host given; without credentials. */
   readonly url: string
   /** What a client must trust, in PEM; absent without TLS. */
   readonly certificate: string | undefined
@@ -105,11 +108,12 @@ export async function startSmtpEmulator(
   mailer: FakeMailer,
   options: SmtpEmulatorOptions = {},
 ): Promise<SmtpEmulator> {
-  checkFields('options', options, ['port', 'users', 'tls'])
-  const { port = 0, users, tls } = options
+  checkFields('options', options, ['port', 'host', 'users', 'tls'])
+  const { port = 0, host = '127.0.0.1', users, tls } = options
   checkInteger('port', port, { min: 0, max: 65_535 })
+  checkText('host', host)
   const emulator = new Emulator(mailer, users, tls === undefined ? undefined : secured(tls))
-  await emulator.listen(port)
+  await emulator.listen(port, host)
   return emulator
 }
 
@@ -138,6 +142,7 @@ class Emulator implements SmtpEmulator {
   readonly mailer: FakeMailer
   readonly certificate: string | undefined
   readonly #server: SMTPServer
+  #host = '127.0.0.1'
   readonly #isImplicit: boolean
   readonly #connections = new Map<string, Connection>()
   readonly #forced = new ForcedReplies()
@@ -224,7 +229,7 @@ class Emulator implements SmtpEmulator {
   }
 
   get url(): string {
-    return `${this.#isImplicit ? 'smtps' : 'smtp'}://127.0.0.1:${this.port}`
+    return `${this.#isImplicit ? 'smtps' : 'smtp'}://${this.#host}:${this.port}`
   }
 
   get connections(): number {
@@ -235,13 +240,14 @@ class Emulator implements SmtpEmulator {
     return this.#forced.pending
   }
 
-  async listen(port: number): Promise<void> {
+  async listen(port: number, host: string): Promise<void> {
+    this.#host = reachableHost(host)
     await new Promise<void>((resolve, reject) => {
       this.#server.server.once('error', (cause) => {
         const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
         reject(new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause }))
       })
-      this.#server.listen(port, '127.0.0.1', resolve)
+      this.#server.listen(port, host, resolve)
     })
   }
 
