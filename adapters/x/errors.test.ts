@@ -30,6 +30,12 @@ describe('an answer of X', () => {
       'rejected',
       'missing-post',
     ],
+    [
+      403,
+      { detail: 'You are not allowed to create a Tweet with more than one cashtag.' },
+      'rejected',
+      'too-many-cashtags',
+    ],
     [403, { detail: 'You are not permitted to perform this action.' }, 'permission-denied', undefined],
     [403, { type: `${problems}/client-forbidden` }, 'permission-denied', undefined],
     [403, undefined, 'permission-denied', undefined],
@@ -39,6 +45,7 @@ describe('an answer of X', () => {
     [429, 'Too Many Requests', 'rate-limited', undefined],
     [302, undefined, 'internal', undefined],
     [418, undefined, 'internal', undefined],
+    [501, undefined, 'unsupported', undefined],
   ])('of %i with %j is %s %s, not applied', (status, problem, code, reason) => {
     const classified = classifyXError(new XApiError(status, problem), now)
     expect(classified).toMatchObject({ code, outcome: 'not-applied' })
@@ -94,6 +101,25 @@ describe('a failure of fetch', () => {
     expect(classified).toMatchObject({ code: 'unavailable', outcome })
     expect(classified?.retryable).toBe(retryable)
     expect(classified?.message).toContain(code)
+  })
+
+  const attempt = (code: string): Error => Object.assign(new Error(code), { code })
+
+  test.each([
+    ['not-applied', ['ECONNREFUSED', 'ECONNREFUSED']],
+    ['not-applied', ['ENETUNREACH', 'ECONNREFUSED']],
+    ['unknown', ['ECONNREFUSED', 'ECONNRESET']],
+  ])('at several addresses is %s after %j', (outcome, codes) => {
+    const error = new TypeError('fetch failed', { cause: new AggregateError(codes.map(attempt)) })
+    expect(classifyXError(error, now)).toMatchObject({ code: 'unavailable', outcome })
+  })
+
+  test('is read from however deep in the causes, and from no circle of them', () => {
+    const deep = new TypeError('fetch failed', { cause: new Error('outer', { cause: attempt('ENOTFOUND') }) })
+    expect(classifyXError(deep, now)).toMatchObject({ code: 'unavailable', outcome: 'not-applied' })
+    const circle = new TypeError('fetch failed')
+    circle.cause = circle
+    expect(classifyXError(circle, now)).toMatchObject({ code: 'unavailable', outcome: 'unknown' })
   })
 
   test('of unknown cause is unavailable and unknown', () => {

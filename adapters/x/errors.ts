@@ -10,7 +10,7 @@ export class XApiError extends Error {
   readonly status: number
   /** `title`, `detail` and `type` as X sent them; '' where it did not. */
   readonly problem: { readonly title: string; readonly detail: string; readonly type: string }
-  /** From `x-rate-limit-reset`: when the window ends, in milliseconds since the Unix epoch. */
+  /** When the limit that was reached is lifted, in milliseconds since the Unix epoch. */
   readonly resetAtMs: number | undefined
 
   constructor(status: number, problem: unknown, resetAtMs?: number) {
@@ -55,7 +55,7 @@ export function classifyXError(error: unknown, nowMs: number): Classification | 
   }
   if (!(error instanceof Error)) return undefined
   if (error.name === 'AbortError') return { code: 'cancelled', message: 'the request was aborted' }
-  const code = systemCode(error) ?? systemCode(error.cause)
+  const code = systemCode(error)
   // What fetch throws for every failure of the network.
   if (code === undefined) {
     return error instanceof TypeError && error.message === 'fetch failed'
@@ -71,9 +71,18 @@ export function classifyXError(error: unknown, nowMs: number): Classification | 
     : { code: 'unavailable', message: `the connection to X was lost (${code})`, outcome: 'unknown' }
 }
 
-function systemCode(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | undefined)?.code
-  return typeof code === 'string' ? code : undefined
+/** What the system said, anywhere in the chain of causes, or in the attempts at a name with several addresses. */
+function systemCode(error: unknown, depth = 0): string | undefined {
+  if (typeof error !== 'object' || error === null || depth > 8) return undefined
+  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown }
+  if (typeof code === 'string') return code
+  const attempts = Array.isArray(errors) ? errors.map((each) => systemCode(each, depth + 1)) : []
+  // Sent by none only if each attempt failed before that.
+  return (
+    attempts.find((each) => each === undefined || !notSent.has(each)) ??
+    attempts[0] ??
+    systemCode(cause, depth + 1)
+  )
 }
 
 function classifyAnswer(error: XApiError, nowMs: number): Classification {
@@ -91,6 +100,9 @@ function classifyAnswer(error: XApiError, nowMs: number): Classification {
       if (/reply to a (tweet|post) that is deleted/i.test(problem.detail)) {
         return { ...refused, code: 'rejected', reason: 'missing-post' }
       }
+      if (/more than one cashtag/i.test(problem.detail)) {
+        return { ...refused, code: 'rejected', reason: 'too-many-cashtags' }
+      }
       return { ...refused, code: 'permission-denied' }
     case 404:
       return { ...refused, code: 'not-found' }
@@ -102,6 +114,8 @@ function classifyAnswer(error: XApiError, nowMs: number): Classification {
         code: 'rate-limited',
         retryAfterMs: resetAtMs === undefined ? undefined : Math.max(0, resetAtMs - nowMs),
       }
+    case 501:
+      return { ...refused, code: 'unsupported' }
     default:
       if (status >= 500) return { code: 'unavailable', message, outcome: 'unknown' }
       if (status >= 300 && status < 400) {

@@ -133,6 +133,58 @@ describe('what X says in more than one way', () => {
   })
 })
 
+describe('of several limits the one that is used up counts', () => {
+  const in60 = String(Math.ceil(Date.now() / 1_000) + 60)
+  const in3600 = String(Math.ceil(Date.now() / 1_000) + 3_600)
+  test.each([
+    [
+      'the app’s day',
+      {
+        'x-rate-limit-remaining': '99',
+        'x-rate-limit-reset': in60,
+        'x-app-limit-24hour-remaining': '0',
+        'x-app-limit-24hour-reset': in3600,
+      },
+      3_600_000,
+    ],
+    [
+      'the user’s day',
+      {
+        'x-rate-limit-remaining': '99',
+        'x-rate-limit-reset': in60,
+        'x-user-limit-24hour-remaining': '0',
+        'x-user-limit-24hour-reset': in3600,
+      },
+      3_600_000,
+    ],
+    [
+      'the window',
+      {
+        'x-rate-limit-remaining': '0',
+        'x-rate-limit-reset': in60,
+        'x-app-limit-24hour-remaining': '7',
+        'x-app-limit-24hour-reset': in3600,
+      },
+      60_000,
+    ],
+    [
+      'both, so the later',
+      {
+        'x-rate-limit-remaining': '0',
+        'x-rate-limit-reset': in60,
+        'x-app-limit-24hour-remaining': '0',
+        'x-app-limit-24hour-reset': in3600,
+      },
+      3_600_000,
+    ],
+  ])('%s', async (_, headers, expected) => {
+    const emulator = await emulated()
+    emulator.force({ status: 429, body: '{}', headers })
+    const { retryAfterMs = 0 } = await failure(emulator.guarded.port.publish({ text: 'a' }))
+    expect(Math.abs(retryAfterMs - expected)).toBeLessThan(30_000)
+  })
+})
+
 describe('the token', () => {
   test('that is wrong is unauthenticated, for ping as for publish, and shows nowhere', async () => {
     const { guarded } = await emulated('wr0ng-T0ken')

@@ -167,9 +167,17 @@ function statusOf({ type, status }: Readonly<Record<string, unknown>>): number {
   return type.endsWith('/not-authorized-for-resource') ? 403 : 500
 }
 
-function resetAtMs(response: Response): number | undefined {
-  const reset = response.headers.get('x-rate-limit-reset')
-  return reset !== null && /^\d{1,12}$/.test(reset) ? Number(reset) * 1_000 : undefined
+/**
+ * When X takes calls again. It counts a window for the user and, where it says so, 24 hours for the app and for the
+ * user: whichever is used up and ends last. Where it does not say what is used up, the window's end.
+ */
+function resetAtMs({ headers }: Response): number | undefined {
+  const limits = ['x-rate-limit', 'x-app-limit-24hour', 'x-user-limit-24hour']
+  const usedUp = limits.filter((limit) => headers.get(`${limit}-remaining`) === '0')
+  const resets = (usedUp.length > 0 ? usedUp : ['x-rate-limit'])
+    .map((limit) => headers.get(`${limit}-reset`) ?? '')
+    .filter((reset) => /^\d{1,12}$/.test(reset))
+  return resets.length === 0 ? undefined : Math.max(...resets.map(Number)) * 1_000
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
