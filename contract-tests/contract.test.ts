@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { type Guarded, guard } from '../src/calls/guard.ts'
+import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { type CallOptions, definePort, type Port } from '../src/port.ts'
 import { commonBehaviours } from './common.ts'
@@ -33,30 +33,39 @@ const down = (): PortError =>
   new PortError({ code: 'unavailable', message: `at ${canary}`, outcome: 'not-applied' })
 
 /** A bell that keeps every rule, slow when it is told so, behind the guard as any implementation is. */
-function openBell({ reachable = true, loud = true } = {}): OpenSubject<Bell> {
+function openBell({ reachable = true, loud = true, refused = false } = {}): OpenSubject<Bell> {
   const slow = new Set<string>()
   const answer = async (operation: string, signal: AbortSignal | undefined): Promise<void> => {
     if (!reachable) throw down()
+    if (refused) throw new PortError({ code: 'unauthenticated', message: `with ${canary}` })
     if (slow.delete(operation)) await new Promise((resolve) => signal?.addEventListener('abort', resolve))
     if (signal?.aborted) throw signal.reason
   }
-  const guarded = guard(
-    Bell,
-    {
-      calls: {
-        ring: (_, options) => answer('ring', options?.signal),
-        async *echoes(options) {
-          await answer('echoes', options?.signal)
-          yield 'dong'
+  const open = (observe?: (event: CallEvent) => void): Guarded<Bell> =>
+    guard(
+      Bell,
+      {
+        calls: {
+          ring: (_, options) => answer('ring', options?.signal),
+          async *echoes(options) {
+            await answer('echoes', options?.signal)
+            yield 'dong'
+          },
         },
+        ping: () => answer('ping', undefined),
+        close: nothing,
+        capabilities: loud ? ['loud'] : [],
       },
-      ping: () => answer('ping', undefined),
-      close: nothing,
-      capabilities: loud ? ['loud'] : [],
-    },
-    { secrets: [canary] },
-  )
-  return { guarded, delayNext: (operation) => void slow.add(operation), canaries: [canary] }
+      { secrets: [canary], observe },
+    )
+  return {
+    guarded: open(),
+    openAnother: async () => open(),
+    openObserved: async (observe) => open(observe),
+    openRefused: async () => openBell({ refused: true }).guarded,
+    delayNext: (operation) => void slow.add(operation),
+    canaries: [canary],
+  }
 }
 
 const good: Subject<Bell> = {
@@ -78,16 +87,25 @@ describeContract(contract, good)
 
 /** A bell with a part of its guard replaced by a worse one. */
 function broken(spoil: (guarded: Guarded<Bell>) => Partial<Guarded<Bell>>): Subject<Bell> {
+  const worse = (guarded: Guarded<Bell>): Guarded<Bell> => ({
+    port: guarded.port,
+    capabilities: guarded.capabilities,
+    native: undefined,
+    ping: (options) => guarded.ping(options),
+    close: (options) => guarded.close(options),
+    ...spoil(guarded),
+  })
   const spoilt = (open: OpenSubject<Bell>): OpenSubject<Bell> => ({
     ...open,
-    guarded: {
-      port: open.guarded.port,
-      capabilities: open.guarded.capabilities,
-      native: undefined,
-      ping: (options) => open.guarded.ping(options),
-      close: (options) => open.guarded.close(options),
-      ...spoil(open.guarded),
-    },
+    guarded: worse(open.guarded),
+    openAnother: async () => worse(open.guarded),
+    openRefused: async () => worse(openBell({ refused: true }).guarded),
+    openObserved:
+      open.openObserved &&
+      (async (observe) => {
+        const observed = await open.openObserved?.(observe)
+        return worse(observed ?? open.guarded)
+      }),
   })
   return {
     ...good,
@@ -140,6 +158,34 @@ describe('every common behaviour can fail', () => {
     'common/deadline-is-timeout': [
       ringing(nothing),
       ringing((own) => own.ring(1, { signal: AbortSignal.timeout(5) })),
+    ],
+    'common/abort-in-flight-ends-the-call': [
+      ringing(() => Promise.reject(new Error('of another class'))),
+      ringing(async (own, { signal }) => {
+        signal?.addEventListener('abort', () => {})
+        await own.ring(1, { signal })
+      }),
+    ],
+    'common/close-lets-calls-under-way-end': [
+      ringing(() => Promise.reject(new PortError({ code: 'closed', message: 'too early' }))),
+      broken(() => ({ close: nothing })),
+    ],
+    'common/close-leaves-nothing': [ringing(async () => void setTimeout(nothing, 4_000))],
+    'common/errors-tell-where': [ringing(() => Promise.reject(down())), ringing(nothing)],
+    'common/refused-credentials': [
+      ringing(nothing),
+      ringing(leaky),
+      broken(() => ({ ping: nothing })),
+      ringing(() =>
+        Promise.reject(new PortError({ code: 'unauthenticated', message: 'x', retryable: true })),
+      ),
+    ],
+    'common/observed-once': [
+      ringing(nothing),
+      ringing(async (own, options) => {
+        await own.ring(1, options)
+        await own.ring(1, options)
+      }),
     ],
     'common/unreachable-is-unavailable': [
       ringing(nothing),
@@ -212,7 +258,7 @@ describe('running a behaviour', () => {
     expect(order).toEqual(['close', 'dispose', 'close', 'dispose'])
   })
 
-  test.each(['openAnother', 'passTime', 'server', 'force', 'inside'] as const)(
+  test.each(['network', 'passTime', 'server', 'force', 'inside'] as const)(
     'is skipped, with the reason, where a subject has no %s',
     async (means) => {
       const result = await run({ needs: [means], check: () => expect.fail('it was checked') })

@@ -23,8 +23,11 @@ const onCluster: Subject<KeyValueStore> = {
     // A cluster has one keyspace, so the place is a prefix. It has characters that a pattern would take for its own.
     const url = `${urls[places % urls.length]}?cluster=true&keyPrefix=place[${places}]*:`
     return openOn(url, {
-      kill: async () => void (await Promise.all(nodes.map((node) => node.kill()))),
-      restart: async () => void (await Promise.all(nodes.map((node) => node.restart()))),
+      server: {
+        kill: async () => void (await Promise.all(nodes.map((node) => node.kill()))),
+        restart: async () => void (await Promise.all(nodes.map((node) => node.restart()))),
+      },
+      admins: urls,
     })
   },
   openUnreachable: () => openOn('redis://user:canary-of-nowhere@127.0.0.1:1?cluster=true'),

@@ -1,29 +1,97 @@
 /** Opens the key-value store on a Redis URL for its contract. */
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
 import { redis } from '../adapters/redis/index.ts'
-import type { DatastoreDriver } from '../src/adapter.ts'
 import { systemClock } from '../src/calls/clock.ts'
-import { type Guarded, guard } from '../src/calls/guard.ts'
+import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { KeyValueStore } from '../src/ports/key-value-store.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { OpenSubject } from './contract.ts'
+import type { InsideKeyValueStore } from './key-value-store/inside.ts'
+import { networkTo } from './network.ts'
 
-/** @param server the means to kill and restart what listens there */
-export async function openOn(
-  url: string,
-  server?: OpenSubject<KeyValueStore>['server'],
-): Promise<OpenSubject<KeyValueStore>> {
-  const open = async (): Promise<Guarded<KeyValueStore>> => guard(KeyValueStore, await driverOf(url))
+/** The server behind a URL, where it is ours. */
+export interface OwnRedis {
+  /** The means to kill and restart what listens there. */
+  readonly server: NonNullable<OpenSubject<KeyValueStore>['server']>
+  /** The administrator's URL of every node. */
+  readonly admins: readonly string[]
+}
+
+export async function openOn(url: string, own?: OwnRedis): Promise<OpenSubject<KeyValueStore>> {
+  const open = (): Promise<Guarded<KeyValueStore>> => clientOf(url)
+  const refused = `canary-${randomBytes(8).toString('hex')}`
+  // A cluster's nodes say by themselves where they are, so no proxy gets in between.
+  const network =
+    own?.admins.length === 1
+      ? networkTo(Number(new URL(url).port), (port) => clientOf(changed(url, { port: String(port) })))
+      : undefined
   return {
     guarded: await open(),
     openAnother: open,
+    openObserved: (observe) => clientOf(url, observe),
+    openRefused: own && (() => clientOf(changed(url, { password: refused }))),
     passTime: (ms) => systemClock.sleep(ms),
-    canaries: [decodeURIComponent(new URL(url).password)],
-    server,
+    canaries: [decodeURIComponent(new URL(url).password), refused],
+    server: own?.server,
+    inside: own && insideOf(url, own.admins),
+    network,
+    dispose: network && (() => network.close()),
   }
 }
 
-function driverOf(text: string): Promise<DatastoreDriver<KeyValueStore>> {
+async function clientOf(text: string, observe?: (event: CallEvent) => void): Promise<Guarded<KeyValueStore>> {
   const parsed = ServiceUrl.parse(text, redis.parameters)
   if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
-  return redis.open(parsed.url, { service: 'store', clock: systemClock })
+  const driver = await redis.open(parsed.url, { service: 'store', clock: systemClock })
+  return guard(KeyValueStore, driver, { secrets: parsed.url.secrets, observe })
+}
+
+function changed(text: string, parts: Partial<Record<'username' | 'password' | 'port', string>>): string {
+  return Object.assign(new URL(text), parts).href
+}
+
+function insideOf(url: string, admins: readonly string[]): InsideKeyValueStore {
+  const { pathname, searchParams } = new URL(url)
+  const onEach = (work: (node: Redis) => Promise<unknown>): Promise<unknown> =>
+    Promise.all(admins.map((admin) => asAdmin(admin, work)))
+  return {
+    async openLimited() {
+      const [username, password] = ['limited', randomBytes(12).toString('hex')]
+      const rules = ['reset', 'on', `>${password}`, '~*allowed*', '+@all']
+      await onEach((node) => node.call('ACL', 'SETUSER', username, ...rules))
+      return clientOf(changed(url, { username, password }))
+    },
+    async whileFull(work) {
+      await onEach((node) => node.config('SET', 'maxmemory', '1'))
+      try {
+        await work()
+      } finally {
+        await onEach((node) => node.config('SET', 'maxmemory', '0'))
+      }
+    },
+    async plantList(key) {
+      const full = (searchParams.get('keyPrefix') ?? '') + key
+      const there = await Promise.all(
+        admins.map((admin) =>
+          asAdmin(admin, async (node) => {
+            if (pathname.length > 1) await node.select(Number(pathname.slice(1)))
+            // Of a cluster's nodes only the one that has the key's slot takes it.
+            return node.rpush(full, 'an item').catch(() => undefined)
+          }),
+        ),
+      )
+      if (!there.includes(1)) throw new Error('no node took the list')
+    },
+  }
+}
+
+async function asAdmin<Result>(url: string, work: (node: Redis) => Promise<Result>): Promise<Result> {
+  const node = new Redis(url, { lazyConnect: true })
+  try {
+    await node.connect()
+    return await work(node)
+  } finally {
+    node.disconnect()
+  }
 }

@@ -3,6 +3,7 @@ import type { Guarded } from '../src/calls/guard.ts'
 import type { KeyValueStore } from '../src/ports/key-value-store.ts'
 import { namespace } from '../src/ports/key-value-views.ts'
 import type { OpenSubject, Subject } from './contract.ts'
+import type { InsideKeyValueStore } from './key-value-store/inside.ts'
 import { openOn } from './key-value-store.setup.ts'
 import { keyValueStoreContract } from './key-value-store.ts'
 import { type OwnServer, startServer } from './servers.ts'
@@ -21,10 +22,7 @@ const onSingle: Subject<KeyValueStore> = {
   kind: 'real',
   async open() {
     places += 1
-    return openOn(await server.provision(`place${places}`), {
-      kill: () => server.kill(),
-      restart: () => server.restart(),
-    })
+    return openOn(await server.provision(`place${places}`), { server, admins: [server.adminUrl()] })
   },
   openUnreachable: () => openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0'),
 }
@@ -47,10 +45,20 @@ function namespaced(open: OpenSubject<KeyValueStore>): OpenSubject<KeyValueStore
     ping: (options) => guarded.ping(options),
     close: (options) => guarded.close(options),
   })
-  const { openAnother } = open
+  const { openAnother, openRefused, openObserved } = open
+  const own = open.inside as InsideKeyValueStore | undefined
   return {
     ...open,
     guarded: inside(open.guarded),
     openAnother: openAnother && (async () => inside(await openAnother())),
+    openRefused: openRefused && (async () => inside(await openRefused())),
+    openObserved: openObserved && (async (observe) => inside(await openObserved(observe))),
+    // What a network does is the same below it.
+    network: undefined,
+    inside: own && {
+      ...own,
+      openLimited: async () => inside(await own.openLimited()),
+      plantList: (key: string) => own.plantList(`inside:${key}`),
+    },
   }
 }

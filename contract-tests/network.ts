@@ -2,8 +2,10 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Guarded } from '../src/calls/guard.ts'
 
-/** A wire to the service. It carries everything until it is told otherwise. */
-export interface Wire {
+/** A wire to the service, and the clients of a subject's place that use it. It carries everything until told otherwise. */
+export interface Network<T extends object> {
+  /** A client on the subject's place over this wire. Whoever opens it closes it. */
+  open(): Promise<Guarded<T>>
   /** Resets every connection, and each new one at once, until `mend`. */
   cut(): void
   /** Carries what a client sends next; in place of the answer to it every connection is reset. Once. */
@@ -16,31 +18,31 @@ export interface Wire {
   mend(): void
 }
 
-/** A wire, and the clients of a subject's place that use it. */
-export interface Network<T extends object> extends Wire {
-  /** A client on the subject's place over this wire. Whoever opens it closes it. */
-  open(): Promise<Guarded<T>>
-}
-
-/** A proxy that listens. */
-export interface Proxy extends Wire {
-  /** Where it listens on 127.0.0.1. */
-  readonly port: number
-  /** Ends every connection and stops listening. Twice resolves. */
-  close(): Promise<void>
-}
-
-/** Starts a proxy on loopback in front of `port` of this machine. */
-export async function startProxy(port: number): Promise<Proxy> {
+/**
+ * The network of a service on `port` of this machine. It listens, on loopback, once a client is opened.
+ * @param openAt opens a client that connects to the port it is given
+ */
+export function networkTo<T extends object>(
+  port: number,
+  openAt: (port: number) => Promise<Guarded<T>>,
+): Network<T> & { close(): Promise<void> } {
   const proxy = new TcpProxy(port)
-  await proxy.listen()
-  return proxy
+  return {
+    open: async () => openAt(await proxy.listen()),
+    cut: () => proxy.cut(),
+    loseNextAnswer: () => proxy.loseNextAnswer(),
+    freeze: () => proxy.freeze(),
+    delay: (ms) => proxy.delay(ms),
+    mend: () => proxy.mend(),
+    close: () => proxy.close(),
+  }
 }
 
-class TcpProxy implements Proxy {
+class TcpProxy {
   readonly #target: number
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  #listening: Promise<void> | undefined
   #cut = false
   #delayMs = 0
   /** Pending while nothing is carried. */
@@ -54,15 +56,14 @@ class TcpProxy implements Proxy {
     this.#server = createServer({ noDelay: true }, (client) => this.#accept(client))
   }
 
-  get port(): number {
-    return (this.#server.address() as { readonly port: number }).port
-  }
-
-  listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
+  /** Listens, where it does not yet; answers on which port. */
+  async listen(): Promise<number> {
+    this.#listening ??= new Promise((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(0, '127.0.0.1', resolve)
     })
+    await this.#listening
+    return (this.#server.address() as { readonly port: number }).port
   }
 
   cut(): void {
@@ -92,7 +93,8 @@ class TcpProxy implements Proxy {
   async close(): Promise<void> {
     this.mend()
     this.#resetAll()
-    if (!this.#server.listening) return
+    if (this.#listening === undefined) return
+    await this.#listening
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
