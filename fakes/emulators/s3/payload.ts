@@ -11,7 +11,6 @@ import {
   checksumHeader,
   createChecksum,
   isChecksum,
-  type RunningChecksum,
 } from './checksums.ts'
 import { ChunkReader } from './chunks.ts'
 import { S3Error } from './errors.ts'
@@ -25,17 +24,28 @@ export interface PayloadRequest {
 export interface PayloadOptions {
   /** Whether the length must be told beforehand, as for objects and parts. @default false */
   readonly lengthRequired?: boolean
+  /** Checksums to make beside the one that was sent. @default CRC64NVME, where none was sent, as S3 does */
+  readonly checksums?: readonly ChecksumAlgorithm[]
+}
+
+/** A checksum in base64. */
+export interface NamedChecksum {
+  readonly algorithm: ChecksumAlgorithm
+  readonly value: string
 }
 
 /** What a body that was read to its end has come out to. */
 export interface PayloadSummary {
   readonly size: number
-  readonly md5: Buffer
-  /** The one that the client sent with the body or after it, in base64. */
-  readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, string>>>
+  /** In hexadecimal, as in an ETag. */
+  readonly md5: string
+  /** In base64. */
+  readonly checksums: ReadonlyMap<ChecksumAlgorithm, string>
+  /** The one that the client sent, in a header or a trailer. */
+  readonly sent: NamedChecksum | undefined
 }
 
-export interface DecodedPayload {
+export interface Payload {
   /** Of the object, as far as it is told beforehand. */
   readonly declaredSize: number | undefined
   /** The algorithm of the checksum that comes with the body or after it. */
@@ -58,7 +68,7 @@ export function decodePayload(
   request: PayloadRequest,
   authentication: Authentication,
   options: PayloadOptions = {},
-): DecodedPayload {
+): Payload {
   const { headers } = request
   const { payload = 'UNSIGNED-PAYLOAD' } = authentication
   if (payload.includes('ECDSA')) {
@@ -78,6 +88,7 @@ export function decodePayload(
     size: declaredSize,
     md5: md5Of(headers),
     sha256: /^[0-9a-f]{64}$/.test(payload) ? payload : undefined,
+    checksums: options.checksums ?? (sent === undefined ? ['CRC64NVME'] : []),
   })
   const chunks = isStreaming
     ? new ChunkReader({
@@ -127,6 +138,7 @@ interface Expected {
   readonly size: number | undefined
   readonly md5: string | undefined
   readonly sha256: string | undefined
+  readonly checksums: readonly ChecksumAlgorithm[]
 }
 
 interface SentChecksum {
@@ -140,14 +152,15 @@ class Verifier {
   readonly #expected: Expected
   readonly #md5 = createHash('md5')
   readonly #sha256: ReturnType<typeof createHash> | undefined
-  readonly #running: RunningChecksum | undefined
+  readonly #running: ReadonlyMap<ChecksumAlgorithm, ReturnType<typeof createChecksum>>
   #size = 0
   #summary: PayloadSummary | undefined
 
   constructor(expected: Expected) {
     this.#expected = expected
     this.#sha256 = expected.sha256 === undefined ? undefined : createHash('sha256')
-    this.#running = expected.sent && createChecksum(expected.sent.algorithm)
+    const algorithms = new Set([...expected.checksums, ...(expected.sent ? [expected.sent.algorithm] : [])])
+    this.#running = new Map([...algorithms].map((algorithm) => [algorithm, createChecksum(algorithm)]))
   }
 
   take(bytes: Uint8Array): void {
@@ -156,7 +169,7 @@ class Verifier {
     if (size !== undefined && this.#size > size) throw this.#incomplete(size)
     this.#md5.update(bytes)
     this.#sha256?.update(bytes)
-    this.#running?.update(bytes)
+    for (const checksum of this.#running.values()) checksum.update(bytes)
   }
 
   end(trailers?: ReadonlyMap<string, string>): void {
@@ -174,11 +187,17 @@ class Verifier {
         fields: { ExpectedDigest: md5, CalculatedDigest: ownMd5.toString('base64') },
       })
     }
-    const own = this.#running?.digest().toString('base64')
+    const checksums = new Map(
+      [...this.#running].map(([algorithm, running]) => [algorithm, running.digest().toString('base64')]),
+    )
     const value = trailer === undefined ? sent?.value : trailers?.get(checksumHeader(trailer))
-    if (sent !== undefined) checkSent(sent.algorithm, value, own)
-    const checksums = sent === undefined ? {} : { [sent.algorithm]: own }
-    this.#summary = { size: this.#size, md5: ownMd5, checksums }
+    if (sent !== undefined) checkSent(sent.algorithm, value, checksums.get(sent.algorithm))
+    this.#summary = {
+      size: this.#size,
+      md5: ownMd5.toString('hex'),
+      checksums,
+      sent: sent && { algorithm: sent.algorithm, value: value ?? '' },
+    }
   }
 
   summary(): PayloadSummary {
