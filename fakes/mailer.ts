@@ -123,6 +123,11 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
     this.#refusals.delete(address.toLowerCase())
   }
 
+  /** Every address that is refused at present, in lower case, and how. */
+  get refusals(): ReadonlyMap<string, Required<Refusal>> {
+    return new Map([...this.#refusals].map(([address, refusal]) => [address, { ...refusal }]))
+  }
+
   /** How `address` is refused at present. */
   refusalOf(address: string): Required<Refusal> | undefined {
     return this.#refusals.get(address.toLowerCase())
