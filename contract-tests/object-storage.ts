@@ -2,14 +2,23 @@
 import { ObjectStorage } from '../src/ports/object-storage.ts'
 import { commonBehaviours } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
+import { attributeBehaviours } from './object-storage/attributes.ts'
 import { conditions } from './object-storage/conditions.ts'
 import { copiesAndDeletes } from './object-storage/copies-and-deletes.ts'
+import { failures } from './object-storage/failures.ts'
 import { histories } from './object-storage/histories.ts'
+import { keyBehaviours } from './object-storage/keys.ts'
 import { lists } from './object-storage/lists.ts'
+import { pages } from './object-storage/pages.ts'
+import { races } from './object-storage/races.ts'
 import { reads } from './object-storage/reads.ts'
 import { signedUrls } from './object-storage/signed-urls.ts'
+import { uploads } from './object-storage/uploads.ts'
 import { writes } from './object-storage/writes.ts'
 
+export type { ObjectStorageInside } from './object-storage/samples.ts'
+
+/** The behaviours of an `ObjectStorage`. */
 export const objectStorageContract: Contract<ObjectStorage> = defineContract(ObjectStorage, [
   ...commonBehaviours(
     ObjectStorage,
@@ -27,10 +36,16 @@ export const objectStorageContract: Contract<ObjectStorage> = defineContract(Obj
     { local: ['signUrl'], capabilities: { signUrl: 'signed-urls' } },
   ),
   ...writes,
+  ...attributeBehaviours,
+  ...uploads,
+  ...keyBehaviours,
   ...conditions,
+  ...races,
   ...histories,
   ...reads,
   ...lists,
+  ...pages,
   ...copiesAndDeletes,
   ...signedUrls,
+  ...failures,
 ])

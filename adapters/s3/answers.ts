@@ -46,6 +46,13 @@ async function* bytesOf(body: Readable): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** Closes the connection of a body that nobody will read. */
+export function discard(body: GetObjectCommandOutput['Body']): void {
+  const stream = body as Readable | undefined
+  stream?.on('error', () => {})
+  stream?.destroy()
+}
+
 /** What the headers tell of an object of `size` bytes. */
 export function objectInfo(
   key: string,

@@ -373,6 +373,33 @@ describe('absence', () => {
     expect(there.seen.map(({ method }) => method)).toEqual(['HEAD', 'GET', 'HEAD'])
   })
 
+  test('a HEAD that is refused without a word asks again with GET, which says why', async () => {
+    const { port, seen } = await serve((one, response) => {
+      if (one.method === 'HEAD') response.writeHead(403).end()
+      else error(403, 'SignatureDoesNotMatch')(one, response)
+    })
+    await expectPortError(port.head('key'), 'unauthenticated', { outcome: 'not-applied', retryable: false })
+    expect(seen.map(({ method, headers }) => [method, headers.range])).toEqual([
+      ['HEAD', undefined],
+      ['GET', 'bytes=0-0'],
+    ])
+  })
+
+  test('a HEAD that is refused where a GET is not stays refused, and the body of the GET is not read', async () => {
+    const closed = Promise.withResolvers<void>()
+    const { port } = await serve((one, response) => {
+      if (one.method === 'HEAD') {
+        response.writeHead(403).end()
+        return
+      }
+      response.once('close', closed.resolve)
+      response.writeHead(206, { 'content-length': 1_000_000, 'content-range': 'bytes 0-999999/1000000' })
+      response.write('x')
+    })
+    await expectPortError(port.head('key'), 'permission-denied', { outcome: 'not-applied' })
+    await closed.promise
+  })
+
   test('ifMatch on an absent key is precondition-failed', async () => {
     const { port } = await serve(error(404, 'NoSuchKey'))
     await expectPortError(port.put('key', 'x', { ifMatch: '"etag"' }), 'precondition-failed')

@@ -37,7 +37,7 @@ import {
   type StoredObject,
   type WrittenObject,
 } from '../../src/ports/object-storage.ts'
-import { decodeListed, etagFrom, objectInfo, quoted, storedObject, wholeSeconds } from './answers.ts'
+import { decodeListed, discard, etagFrom, objectInfo, quoted, storedObject, wholeSeconds } from './answers.ts'
 import { classifyS3Error, codeOf, isMissingObject } from './errors.ts'
 import { largestPartBytes, mostParts, smallestPartBytes } from './limits.ts'
 import { cutIntoParts, type Part, uploadInParts } from './upload.ts'
@@ -156,7 +156,8 @@ class S3ObjectStorage implements ObjectStorage {
   async head(key: string, options: CallSignal = {}): Promise<ObjectInfo | undefined> {
     const input = { Bucket: this.#bucket, Key: key }
     const abortSignal = signalOf(options)
-    const answer = await this.#unlessAbsent(this.#client.send(new HeadObjectCommand(input), { abortSignal }))
+    const asked = this.#client.send(new HeadObjectCommand(input), { abortSignal })
+    const answer = await this.#unlessAbsent(asked.catch((error) => this.#explained(error, key, abortSignal)))
     if (answer !== undefined) return objectInfo(key, answer, answer.ContentLength ?? 0)
     // A HEAD has no body that would tell a missing key from a missing bucket.
     if (!this.#bucketSeen)
@@ -357,6 +358,17 @@ class S3ObjectStorage implements ObjectStorage {
         cause: error,
       })
     }
+  }
+
+  /** Why a HEAD was refused: its answer has no body, so wrong credentials look like a missing permission. */
+  async #explained(error: unknown, key: string, abortSignal: AbortSignal): Promise<never> {
+    const { $metadata: answer } = error as { readonly $metadata?: { readonly httpStatusCode?: number } }
+    if (answer?.httpStatusCode !== 400 && answer?.httpStatusCode !== 403) throw error
+    // It needs the same permission as the HEAD.
+    const input = { Bucket: this.#bucket, Key: key, Range: 'bytes=0-0' }
+    const { Body } = await this.#client.send(new GetObjectCommand(input), { abortSignal })
+    discard(Body)
+    throw error
   }
 
   async #unlessAbsent<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { compareUtf8 } from '../../src/calls/arguments.ts'
 import type { ListPageOptions, ObjectStorage } from '../../src/ports/object-storage.ts'
 import { collect, expectPortError } from '../expect.ts'
-import { type ObjectBehaviour, putAll } from './samples.ts'
+import { type ObjectBehaviour, overOnePartBytes, pattern, putAll } from './samples.ts'
 
 /** All pages of a list, each checked for its size. */
 async function pages(
@@ -79,6 +79,8 @@ export const lists: readonly ObjectBehaviour[] = [
     async check({ port }) {
       await port.put('listed/a', 'content')
       await port.put('listed/b', '')
+      await port.put('listed/long', pattern(overOnePartBytes))
+      await port.copy('listed/long', 'listed/copy')
       for (const listed of (await port.list({ prefix: 'listed/' })).objects) {
         const { key, size, etag, lastModified } = (await port.head(listed.key)) ?? assert.fail()
         assert.deepEqual(listed, { key, size, etag, lastModified })
@@ -91,7 +93,7 @@ export const lists: readonly ObjectBehaviour[] = [
     async check({ port }) {
       const keys = Array.from({ length: 7 }, (_, index) => `p/${index}`)
       await putAll(port, [...keys, 'other'])
-      for (const pageSize of [1, 2, 3, 6, 7, 8, 1_000]) {
+      for (const pageSize of [1, 2, 3, 4, 5, 6, 7, 8, 1_000]) {
         const listed = await pages(port, { prefix: 'p/', pageSize })
         assert.deepEqual(listed.keys, keys, `page size ${pageSize}`)
         assert.equal(listed.count, Math.ceil(keys.length / pageSize), `pages of ${pageSize}`)
@@ -100,9 +102,11 @@ export const lists: readonly ObjectBehaviour[] = [
   },
   {
     id: 'list/more-than-a-page',
-    sentence: 'More than 1 000 keys come in pages of at most 1 000, and from listAll as one sequence.',
+    sentence:
+      'More than 1 000 keys, or common prefixes, come in pages of at most 1 000, and from listAll as one sequence.',
     async check({ port }) {
-      const keys = Array.from({ length: 1_003 }, (_, index) => `many/${String(index).padStart(4, '0')}`)
+      const folders = Array.from({ length: 1_003 }, (_, index) => `many/${String(index).padStart(4, '0')}/`)
+      const keys = folders.map((folder) => `${folder}x`)
       await putAll(port, keys)
       const first = await port.list()
       assert.equal(first.objects.length, 1_000)
@@ -111,9 +115,15 @@ export const lists: readonly ObjectBehaviour[] = [
         (await collect(port.listAll({ prefix: 'many/' }))).map(({ key }) => key),
         keys,
       )
-      const deleted = await port.deleteMany([...keys, 'absent'])
+      const query = { prefix: 'many/', delimiter: '/' }
+      assert.equal((await port.list(query)).prefixes.length, 1_000)
+      assert.deepEqual(await pages(port, query), { keys: [], prefixes: folders, count: 2 })
+      const deleted = await port.deleteMany([...keys, 'absent', 'many/0000/x'])
       assert.ok(deleted.ok)
-      assert.equal(deleted.items.length, keys.length + 1)
+      assert.deepEqual(
+        deleted.items.map(({ key }) => key),
+        [...keys, 'absent', 'many/0000/x'],
+      )
       assert.deepEqual((await port.list()).objects, [])
     },
   },

@@ -2,9 +2,28 @@
 
 import { readBytes } from '../../src/calls/bytes.ts'
 import type { ObjectStorage, StoredObject } from '../../src/ports/object-storage.ts'
-import type { Behaviour } from '../contract.ts'
+import type { Behaviour, BehaviourContext } from '../contract.ts'
 
 export type ObjectBehaviour = Behaviour<ObjectStorage>
+
+/** What a subject's `inside` offers to the behaviours of object storage. */
+export interface ObjectStorageInside {
+  /** How many uploads in parts are neither completed nor removed. Also after the subject is closed. */
+  openUploads(): Promise<number>
+}
+
+export function insideOf(context: BehaviourContext<ObjectStorage>): ObjectStorageInside {
+  return context.inside as ObjectStorageInside
+}
+
+/** Waits, for at most five seconds, until `holds`. */
+export async function until(holds: () => boolean | Promise<boolean>, otherwise: string): Promise<void> {
+  for (let turn = 0; turn < 500; turn += 1) {
+    if (await holds()) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error(otherwise)
+}
 
 /** Keys that naive code alters: each must come back exactly, or nothing is safe. */
 export const oddKeys: readonly string[] = [
@@ -62,8 +81,10 @@ export async function* streamOf(
   }
 }
 
-/** Longer than one part of any adapter's default size. */
+/** Longer than two parts of any adapter's default size. */
 export const severalPartsBytes: number = 17 * 1024 * 1024 + 3
+/** Longer than one part of any adapter's default size. */
+export const overOnePartBytes: number = 9 * 1024 * 1024 + 1
 
 /** Like `deepEqual` on bytes, without printing millions of them. */
 export function sameBytes(actual: Uint8Array, expected: Uint8Array): boolean {

@@ -1,27 +1,17 @@
-/** What holds for writing: bodies, attributes, failures half-way, races. */
+/** What holds for writing: bodies of every form, failures half-way, races. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import type { ObjectAttributes } from '../../src/ports/object-storage.ts'
 import { expectPortError } from '../expect.ts'
+import { attributes } from './attributes.ts'
 import {
   bytesOf,
   type ObjectBehaviour,
-  oddKeys,
   pattern,
   sameBytes,
   severalPartsBytes,
   streamOf,
   textAt,
 } from './samples.ts'
-
-const attributes: Required<ObjectAttributes> = {
-  contentType: 'text/plain; charset=utf-8',
-  cacheControl: 'max-age=60, public',
-  contentDisposition: 'attachment; filename="receipt 7.txt"',
-  contentEncoding: 'gzip',
-  contentLanguage: 'de, en',
-  metadata: { 'order-id': '7', 'with.dot': 'a b  c', x: '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~' },
-}
 
 export const writes: readonly ObjectBehaviour[] = [
   {
@@ -89,23 +79,6 @@ export const writes: readonly ObjectBehaviour[] = [
     },
   },
   {
-    id: 'put/several-parts-keep-attributes',
-    sentence: 'Attributes are kept also on a body of several parts.',
-    async check({ port }) {
-      const { etag } = await port.put('large', pattern(severalPartsBytes), attributes)
-      const {
-        key: _k,
-        size,
-        etag: headEtag,
-        lastModified: _m,
-        ...kept
-      } = (await port.head('large')) ?? assert.fail()
-      assert.deepEqual(kept, attributes)
-      assert.equal(size, severalPartsBytes)
-      assert.equal(headEtag, etag)
-    },
-  },
-  {
     id: 'put/reused-buffer-of-a-stream',
     sentence: 'A stream may reuse its buffer for each chunk.',
     async check({ port }) {
@@ -155,84 +128,6 @@ export const writes: readonly ObjectBehaviour[] = [
       const info = await port.head('shown')
       assert.deepEqual({ key, size, etag }, { key: info?.key, size: info?.size, etag: info?.etag })
       assert.match(etag, /^"[^"]+"$/)
-    },
-  },
-  {
-    id: 'put/content-type-default',
-    sentence: 'A content type is kept as given; without one it is application/octet-stream.',
-    async check({ port }) {
-      await port.put('given.txt', 'x', { contentType: 'text/markdown' })
-      await port.put('default.txt', 'x')
-      assert.equal((await port.head('given.txt'))?.contentType, 'text/markdown')
-      assert.equal((await port.head('default.txt'))?.contentType, 'application/octet-stream')
-    },
-  },
-  {
-    id: 'put/attributes-round-trip',
-    sentence: 'Cache control, disposition, encoding, language and metadata come back, also on an empty body.',
-    async check({ port }) {
-      for (const body of ['x', '']) {
-        await port.put('attributed', body, attributes)
-        const info = await port.head('attributed')
-        assert.deepEqual(info, { ...info, ...attributes })
-        const object = await port.get('attributed')
-        assert.deepEqual(object?.info, info)
-        assert.equal(Buffer.from(await bytesOf(object)).toString(), body)
-      }
-    },
-  },
-  {
-    id: 'put/metadata-limits',
-    sentence:
-      'Metadata of 2 048 bytes is kept; more, and names or values that would not come back, are refused.',
-    async check({ port }) {
-      const metadata = { a: 'v'.repeat(1_000), b: 'v'.repeat(1_046) }
-      await port.put('most', 'x', { metadata })
-      assert.deepEqual((await port.head('most'))?.metadata, metadata)
-      const refused: Record<string, string>[] = [
-        { ...metadata, c: 'v' },
-        { Upper: 'v' },
-        { '': 'v' },
-        { 'a b': 'v' },
-        { 'a:b': 'v' },
-        { é: 'v' },
-        { a: '' },
-        { a: 'é' },
-        { a: ' v' },
-        { a: 'v\r\nx-amz-acl: public-read' },
-        { a: 'v\0' },
-        { a: '\ud800' },
-        { a: 7 as never },
-        JSON.parse('{"__proto__":"v"}'),
-      ]
-      for (const bad of refused) {
-        const call = port.put('refused', 'x', { metadata: bad })
-        await expectPortError(call, 'invalid-argument', { outcome: 'not-applied' })
-      }
-      assert.equal(await port.head('refused'), undefined)
-    },
-  },
-  {
-    id: 'put/header-injection-is-refused',
-    sentence: 'An attribute that would break out of its header, or not come back, is invalid-argument.',
-    async check({ port }) {
-      const names = [
-        'contentType',
-        'cacheControl',
-        'contentDisposition',
-        'contentEncoding',
-        'contentLanguage',
-      ]
-      for (const name of names) {
-        for (const value of ['a\r\nb: c', 'a\nb', '', ' a', 'ü', 'a\0', 'a'.repeat(2_049), 7]) {
-          await expectPortError(port.put('injected', 'x', { [name]: value }), 'invalid-argument')
-        }
-      }
-      await expectPortError(
-        port.put('injected', 'x', { contentEncoding: 'gzip, aws-chunked' }),
-        'invalid-argument',
-      )
-      assert.equal(await port.head('injected'), undefined)
     },
   },
   {
@@ -365,72 +260,6 @@ export const writes: readonly ObjectBehaviour[] = [
       const object = await port.get('raced')
       const winner = Number(object?.info.metadata.writer)
       assert.ok(sameBytes(await bytesOf(object), bodies[winner] ?? new Uint8Array()))
-    },
-  },
-  {
-    id: 'keys/odd-keys-are-exact',
-    sentence: 'Every odd key is a key of its own that put, head, get, list, copy and delete take exactly.',
-    async check({ port }) {
-      await Promise.all(oddKeys.map((key) => port.put(key, `content of ${key}`)))
-      for (const key of oddKeys) {
-        assert.equal(await textAt(port, key), `content of ${key}`, JSON.stringify(key))
-        assert.equal((await port.head(key))?.key, key)
-      }
-      const listed = (await port.list()).objects.map(({ key }) => key)
-      assert.deepEqual(new Set(listed), new Set(oddKeys))
-      for (const key of oddKeys) {
-        assert.deepEqual(
-          (await port.list({ prefix: key, pageSize: 1 })).objects[0]?.key,
-          key,
-          JSON.stringify(key),
-        )
-        await port.copy(key, 'copy')
-        assert.equal(await textAt(port, 'copy'), `content of ${key}`, JSON.stringify(key))
-      }
-      await port.delete('copy')
-      await port.delete('/leading-slash')
-      const deleted = await port.deleteMany(oddKeys.filter((key) => key !== '/leading-slash'))
-      assert.deepEqual(
-        deleted.items.filter(({ error }) => error),
-        [],
-      )
-      assert.deepEqual((await port.list()).objects, [])
-    },
-  },
-  {
-    id: 'keys/bad-keys-are-refused',
-    sentence:
-      'A key that is empty, too long, not UTF-8, with NUL or above its own beginning is invalid-argument.',
-    async check({ port }) {
-      const bad = [
-        '',
-        'k'.repeat(1_025),
-        '😀'.repeat(257),
-        '\ud800',
-        'a\udc00b',
-        'a\0b',
-        '..',
-        '../a',
-        'a/../../b',
-        '/..',
-        7,
-        undefined,
-        null,
-      ]
-      for (const key of bad as string[]) {
-        for (const call of [
-          () => port.put(key, 'x'),
-          () => port.get(key),
-          () => port.head(key),
-          () => port.delete(key),
-          () => port.deleteMany(['fine', key]),
-          () => port.copy(key, 'b'),
-          () => port.copy('a', key),
-        ]) {
-          await expectPortError(call(), 'invalid-argument', { outcome: 'not-applied' })
-        }
-      }
-      await expectPortError(port.deleteMany('key' as never), 'invalid-argument')
     },
   },
 ]

@@ -11,9 +11,9 @@ const longestToken = 8_192
 /** What a page is a page of: the arguments that must be the same on every page. */
 export type PageQuery = readonly (string | undefined)[]
 
-/** Wraps the service's own cursor into a token for callers. */
+/** Wraps the service's own cursor into a token for callers; a cursor that was altered shows as well. */
 export function sealPageToken(query: PageQuery, cursor: string): string {
-  return Buffer.from(JSON.stringify([digest(query), cursor])).toString('base64url')
+  return Buffer.from(JSON.stringify([digest([...query, cursor]), cursor])).toString('base64url')
 }
 
 /**
@@ -26,8 +26,10 @@ export function openPageToken(query: PageQuery, token: unknown): string {
   if (typeof cursor !== 'string' || typeof bound !== 'string') {
     throw invalidArgument('pageToken is none of this service; give back the nextPageToken of an earlier page')
   }
-  if (bound !== digest(query)) {
-    throw invalidArgument('pageToken is of another query; repeat the arguments of the page it came from')
+  if (bound !== digest([...query, cursor])) {
+    throw invalidArgument(
+      'pageToken is of another query, or altered; repeat the arguments of the page it came from',
+    )
   }
   return cursor
 }
