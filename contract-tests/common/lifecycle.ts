@@ -56,7 +56,7 @@ export function lifecycleBehaviours<T extends object>(kit: Kit<T>): readonly Beh
       sentence: 'After close nothing of the client is left that would keep a process alive.',
       needs: ['openAnother'],
       check: async ({ openAnother }) => {
-        const before = handles()
+        const before = await settledHandles()
         await lent(openAnother, async ({ port, capabilities }) => {
           await Promise.all(kit.possible(capabilities).map((name) => failureOf(kit.call(port, name))))
         })
@@ -71,6 +71,17 @@ export function lifecycleBehaviours<T extends object>(kit: Kit<T>): readonly Beh
       },
     },
   ]
+}
+
+/** What is there for good: a runner has timers of its own that come and go. */
+async function settledHandles(): Promise<readonly string[]> {
+  let fewest = handles()
+  for (let look = 0; look < 4; look += 1) {
+    await new Promise((passed) => setTimeout(passed, 40))
+    const now = handles()
+    if (now.length < fewest.length) fewest = now
+  }
+  return fewest
 }
 
 function handles(): readonly string[] {
