@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { smtp } from '../adapters/smtp/index.ts'
-import { startSmtpEmulator } from '../fakes/emulators/smtp.ts'
+import { type SmtpEmulator, startSmtpEmulator } from '../fakes/emulators/smtp.ts'
 import { FakeMailer } from '../fakes/mailer.ts'
 import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
@@ -10,20 +10,26 @@ import { Mailer } from '../src/ports/mailer.ts'
 import { freePort } from '../src/servers/free-port.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { OpenSubject } from './contract.ts'
-import { type MailerInside, mailerContract } from './mailer.ts'
+import { mailerContract, mailerMeans } from './mailer.ts'
 import { describeContract } from './vitest.ts'
 
 const password = 'c4nary-S3cr3t/+pass'
 const user = 'shop@example.com'
 
-function means(fake: FakeMailer): Pick<OpenSubject<Mailer>, 'force' | 'delayNext' | 'passTime' | 'inside'> {
-  const inside: MailerInside = {
-    received: () => fake.outbox,
-    refuse: (address, refusal) => fake.refuse(address, refusal),
-    limitSize: (maxBytes) => fake.limitSize(maxBytes),
-  }
+function means(
+  fake: FakeMailer,
+  emulator?: SmtpEmulator,
+): Pick<OpenSubject<Mailer>, 'force' | 'delayNext' | 'passTime' | 'inside' | 'limitation'> {
   return {
-    inside,
+    ...mailerMeans({
+      received: () => fake.outbox,
+      refuse: (address, refusal) => fake.refuse(address, refusal),
+      limitSize: (maxBytes) => fake.limitSize(maxBytes),
+      limitRecipients: (maxRecipients) => fake.limitRecipients(maxRecipients),
+      greylist: (delayMs) => fake.greylist(delayMs),
+      // In the process there is no conversation.
+      reply: emulator && ((stage, reply) => emulator.force(stage, reply)),
+    }),
     force: (operation, failure) => fake.faults.next(operation as 'send', failure),
     delayNext: (operation, latencyMs) => fake.faults.next(operation as 'send', { latencyMs }),
     passTime: async (ms) => (fake.clock as VirtualClock).advance(ms),
@@ -64,7 +70,7 @@ for (const parameters of ['', '?pool=true&connections=2']) {
         guarded: await openSmtp(emulator.url, clock, parameters),
         openAnother: () => openSmtp(emulator.url, clock, parameters),
         canaries: [password],
-        ...means(fake),
+        ...means(fake, emulator),
         dispose: () => emulator.close(),
       }
     },

@@ -142,8 +142,8 @@ function mailOptions({
     ...(cc && { cc: cc.map(mailbox) }),
     ...(replyTo && { replyTo: replyTo.map(mailbox) }),
     subject,
-    ...(text !== undefined && { text }),
-    ...(html !== undefined && { html }),
+    ...(text !== undefined && { text: withLineEnds(text) }),
+    ...(html !== undefined && { html: withLineEnds(html) }),
     ...(attachments && { attachments: attachments.map(attachmentOptions) }),
     ...(headers && { headers: { ...headers } }),
     // Nothing of the sender's software in the mail, and nothing read from disk or the network for it.
@@ -151,6 +151,11 @@ function mailOptions({
     disableFileAccess: true,
     disableUrlAccess: true,
   }
+}
+
+/** Each CRLF, CR and LF as one line end. Nodemailer takes a CR before a CRLF away, and the line with it. */
+function withLineEnds(text: string): string {
+  return text.replace(/\r\n?/g, '\n')
 }
 
 // Objects rather than text: nodemailer takes them as they are and parses nothing.

@@ -166,6 +166,8 @@ class Emulator implements SmtpEmulator {
       allowInsecureAuth: true,
       hideENHANCEDSTATUSCODES: false,
       disableReverseLookup: true,
+      // The library's own check is stricter than RFC 5321 §4.5.3.1.3, by one character.
+      lenientAddressParsing: true,
       logger: false,
       closeTimeout: 100,
       size: mailer.maxBytes,
@@ -187,12 +189,17 @@ class Emulator implements SmtpEmulator {
       },
       onMailFrom: (sender, session, done) => {
         this.#answer('mail', session, sender.address, (error) => {
-          done(error ?? unknownParameter(sender, mailParameters))
+          done(error ?? impossible(sender, '5.1.7') ?? unknownParameter(sender, mailParameters))
         })
       },
       onRcptTo: (recipient, session, done) => {
         this.#answer('rcpt', session, recipient.address, (error) => {
-          done(error ?? unknownParameter(recipient, []) ?? this.#refusal(recipient, session))
+          done(
+            error ??
+              impossible(recipient, '5.1.3') ??
+              unknownParameter(recipient, []) ??
+              this.#refusal(recipient, session),
+          )
         })
       },
       onData: (stream, session, done) => {
@@ -350,6 +357,13 @@ class Lost extends Error {}
 
 function senderOf({ envelope: { mailFrom } }: SMTPServerSession): string {
   return mailFrom === false ? '' : mailFrom.address
+}
+
+/** An address that no mail system has: too long, or with dots where none can be. Quoted local parts are not modelled. */
+function impossible({ address }: SMTPServerAddress, enhanced: string): Reply | undefined {
+  const local = address.slice(0, Math.max(address.lastIndexOf('@'), 0))
+  const isPossible = address.length <= 254 && local.length <= 64 && !/^\.|\.\.|\.$/.test(local)
+  return isPossible ? undefined : new Reply(`501 ${enhanced} bad address syntax`)
 }
 
 function unknownParameter({ args }: SMTPServerAddress, known: readonly string[]): Reply | undefined {
