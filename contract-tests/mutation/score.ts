@@ -1,0 +1,104 @@
+/**
+ * Sums up Stryker's report: `score.ts mutation.json [results.json]`. A change that no behaviour noticed is listed, unless
+ * `explained.json` says why none could. Ends with 1 where less than nine in ten are noticed or explained.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+
+interface Mutant {
+  readonly mutatorName: string
+  readonly replacement: string
+  readonly status:
+    | 'Killed'
+    | 'Timeout'
+    | 'Survived'
+    | 'NoCoverage'
+    | 'Ignored'
+    | 'CompileError'
+    | 'RuntimeError'
+  readonly location: { readonly start: Place; readonly end: Place }
+}
+interface Place {
+  readonly line: number
+  readonly column: number
+}
+interface Report {
+  readonly files: Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>
+}
+/** By what is changed into what, not by lines, which move. */
+interface Explained {
+  readonly file: string
+  readonly original: string
+  readonly replacement: string
+  readonly reason: string
+}
+
+const goal = 0.9
+const [reportPath = 'mutation.json', resultsPath] = process.argv.slice(2)
+const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report
+const explained = JSON.parse(
+  readFileSync(new URL('explained.json', import.meta.url), 'utf8'),
+) as readonly Explained[]
+const used = new Set<Explained>()
+
+const files = Object.entries(report.files).map(([file, { source, mutants }]) => {
+  const judged = mutants.filter(({ status }) => !/^(Ignored|.*Error)$/.test(status))
+  const missed = judged.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
+  const open = missed.filter(({ location, replacement }) => {
+    const original = textAt(source, location)
+    const entry = explained.find(
+      (each) => each.file === file && each.original === original && each.replacement === replacement,
+    )
+    if (entry !== undefined) used.add(entry)
+    return entry === undefined
+  })
+  for (const { location, replacement, status } of open) {
+    const tail = status === 'NoCoverage' ? ' (no behaviour comes by)' : ''
+    print(`${file}:${location.start.line}${tail}\n  - ${textAt(source, location)}\n  + ${replacement}`)
+  }
+  return {
+    file,
+    changes: judged.length,
+    noticed: judged.length - missed.length,
+    explained: missed.length - open.length,
+    missed: open.length,
+  }
+})
+
+const sum = (field: 'changes' | 'noticed' | 'explained' | 'missed'): number =>
+  files.reduce((total, each) => total + each[field], 0)
+const total = {
+  changes: sum('changes'),
+  noticed: sum('noticed'),
+  explained: sum('explained'),
+  missed: sum('missed'),
+}
+const share = total.noticed / (total.changes - total.explained)
+for (const { file, changes, noticed, explained: told, missed } of files) {
+  print(`${file}: ${noticed} of ${changes} noticed, ${told} explained, ${missed} missed`)
+}
+print(
+  `${total.noticed} of ${total.changes} changes noticed, ${total.explained} explained, ${total.missed} missed`,
+)
+print(
+  `${(share * 100).toFixed(1)} % of those that are not explained were noticed; the goal is ${goal * 100} %`,
+)
+if (resultsPath !== undefined) {
+  const unused = explained.filter((entry) => !used.has(entry))
+  for (const { file, original } of unused) print(`explained, but no longer missed: ${file}: ${original}`)
+  const date = new Date().toISOString().slice(0, 10)
+  writeFileSync(resultsPath, `${JSON.stringify({ date, total, files }, undefined, 2)}\n`)
+  if (unused.length > 0) process.exitCode = 1
+}
+if (share < goal) process.exitCode = 1
+
+function textAt(source: string, { start, end }: Mutant['location']): string {
+  const lines = source.split('\n').slice(start.line - 1, end.line)
+  const last = lines.length - 1
+  lines[last] = (lines[last] ?? '').slice(0, end.column - 1)
+  lines[0] = (lines[0] ?? '').slice(start.column - 1)
+  return lines.join('\n')
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
