@@ -1,7 +1,8 @@
 /** What holds for copying and deleting. */
 import assert from 'node:assert/strict'
+import { compareUtf8 } from '../../src/calls/arguments.ts'
 import { expectPortError } from '../expect.ts'
-import { type ObjectBehaviour, pattern, severalPartsBytes, textAt } from './samples.ts'
+import { type ObjectBehaviour, oddKeys, pattern, severalPartsBytes, textAt } from './samples.ts'
 
 const attributes = { contentType: 'text/plain', cacheControl: 'no-store', metadata: { origin: 'source' } }
 
@@ -75,6 +76,47 @@ export const copiesAndDeletes: readonly ObjectBehaviour[] = [
       const { etag } = await port.copy('large', 'copy')
       const info = await port.head('copy')
       assert.deepEqual([info?.size, info?.etag], [severalPartsBytes, etag])
+    },
+  },
+  {
+    id: 'copy/odd-keys',
+    sentence: 'Every odd key can be copied from and to, and the source stays as it was.',
+    async check({ port }) {
+      for (const [index, key] of oddKeys.entries()) {
+        const target = oddKeys[(index + 1) % oddKeys.length] ?? ''
+        await port.put(key, `content of ${key}`)
+        const copied = await port.copy(key, target)
+        assert.equal(copied.key, target)
+        assert.equal(await textAt(port, target), `content of ${key}`, JSON.stringify([key, target]))
+        assert.equal(await textAt(port, key), `content of ${key}`)
+        await port.deleteMany([key, target])
+      }
+      assert.deepEqual((await port.list()).objects, [])
+    },
+  },
+  {
+    id: 'copy/empty-and-nested',
+    sentence: 'An empty object is copied; a copy below or above its source is an object of its own.',
+    async check({ port }) {
+      await port.put('a', '')
+      await port.copy('a', 'a/b')
+      await port.put('a/b', 'below')
+      await port.copy('a/b', 'a/b/c')
+      await port.copy('a/b/c', 'a')
+      await port.delete('a/b')
+      assert.deepEqual([await textAt(port, 'a'), await textAt(port, 'a/b/c')], ['below', 'below'])
+      assert.equal(await port.head('a/b'), undefined)
+    },
+  },
+  {
+    id: 'copy/condition-on-a-missing-source',
+    sentence: 'A missing source is not-found, also where an etag of it was named.',
+    capability: 'copy-if-match',
+    undeclared: ({ port }) => port.copy('a', 'b', { ifSourceMatch: '"etag"' }),
+    async check({ port }) {
+      const call = port.copy('missing', 'b', { ifSourceMatch: '"0123456789abcdef0123456789abcdef"' })
+      await expectPortError(call, 'not-found', { outcome: 'not-applied', subject: 'missing' })
+      assert.equal(await port.head('b'), undefined)
     },
   },
   {
@@ -156,6 +198,34 @@ export const copiesAndDeletes: readonly ObjectBehaviour[] = [
     sentence: 'deleteMany of no keys does nothing and is ok.',
     async check({ port }) {
       assert.deepEqual(await port.deleteMany([]), { items: [], ok: true })
+    },
+  },
+  {
+    id: 'delete/then-put-again',
+    sentence: 'What is put under a deleted key is a new object, with nothing of the old one.',
+    async check({ port }) {
+      await port.put('key', 'old content', attributes)
+      await port.delete('key')
+      await port.put('key', 'new')
+      const info = await port.head('key')
+      assert.deepEqual([info?.size, info?.metadata, info?.cacheControl], [3, {}, undefined])
+    },
+  },
+  {
+    id: 'delete-many/odd-and-absent-beside-each-other',
+    sentence: 'deleteMany deletes what is there of odd, absent and ordinary keys, and nothing beside them.',
+    async check({ port }) {
+      const kept = ['kept', 'a', 'per%cent', 'plain.tx', 'tab', '<tag']
+      for (const key of [...oddKeys, ...kept]) await port.put(key, '')
+      const asked = oddKeys.flatMap((key) => [key, `${key.slice(0, 200)} absent`])
+      const { items, ok } = await port.deleteMany(asked)
+      assert.ok(ok)
+      assert.deepEqual(
+        items,
+        asked.map((key) => ({ key, error: undefined })),
+      )
+      const left = (await port.list()).objects.map(({ key }) => key)
+      assert.deepEqual(left, kept.toSorted(compareUtf8))
     },
   },
 ]

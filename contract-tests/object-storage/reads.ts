@@ -1,5 +1,6 @@
 /** What holds for reading: absence, ranges, streams that end early or are overtaken, attributes. */
 import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
 import { expectPortError } from '../expect.ts'
 import { bytesOf, type ObjectBehaviour, pattern, sameBytes, severalPartsBytes, textAt } from './samples.ts'
 
@@ -67,6 +68,62 @@ export const reads: readonly ObjectBehaviour[] = [
       await expectPortError(port.get('short', { range: { start: 10 } }), 'invalid-argument', reason)
       await expectPortError(port.get('short', { range: { start: 11, end: 20 } }), 'invalid-argument', reason)
       await expectPortError(port.get('empty', { range: { start: 0 } }), 'invalid-argument', reason)
+    },
+  },
+  {
+    id: 'get/range-under-conditions',
+    sentence:
+      'A range is answered where the conditions hold; where they do not, that is told before any range.',
+    async check({ port }) {
+      const { etag } = await port.put('ranged', '0123456789')
+      const other = '"0123456789abcdef0123456789abcdef"'
+      const range = { start: 2, end: 3 }
+      for (const condition of [{ ifMatch: etag }, { ifNoneMatch: other }]) {
+        const object = await port.get('ranged', { range, ...condition })
+        assert.deepEqual(object?.range, range)
+        assert.equal(Buffer.from(await bytesOf(object)).toString(), '23')
+      }
+      const outside = { start: 10 }
+      for (const asked of [range, outside]) {
+        await expectPortError(port.get('ranged', { range: asked, ifMatch: other }), 'precondition-failed')
+        const same = port.get('ranged', { range: asked, ifNoneMatch: etag })
+        await expectPortError(same, 'precondition-failed', { reason: 'not-modified' })
+      }
+      await expectPortError(port.get('ranged', { range: outside, ifMatch: etag }), 'invalid-argument', {
+        reason: 'range-not-satisfiable',
+      })
+    },
+  },
+  {
+    id: 'get/any-range',
+    sentence: 'For an object of any length and any range the answer is what slicing its bytes gives.',
+    async check({ port }) {
+      const lengths = [0, 1, 2, 255, 70_000]
+      const bodies = new Map(lengths.map((length) => [length, pattern(length, length + 1)]))
+      for (const [length, body] of bodies) await port.put(`of-${length}`, body)
+      const edge = fc.oneof(fc.nat(300), fc.nat(80_000), fc.constant(Number.MAX_SAFE_INTEGER))
+      const anyRange = fc.oneof(
+        fc.record({ start: edge }),
+        fc.tuple(edge, edge).map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) })),
+        edge.map((suffix) => ({ suffix: Math.max(1, suffix) })),
+      )
+      await fc.assert(
+        fc.asyncProperty(fc.constantFrom(...lengths), anyRange, async (length, range) => {
+          const body = bodies.get(length) ?? assert.fail()
+          const start = 'suffix' in range ? Math.max(0, length - range.suffix) : range.start
+          const end = 'end' in range ? Math.min(range.end, length - 1) : length - 1
+          const call = port.get(`of-${length}`, { range })
+          if (start > end) {
+            const reason = 'range-not-satisfiable'
+            await expectPortError(call, 'invalid-argument', { reason, outcome: 'not-applied' })
+            return
+          }
+          const object = await call
+          assert.deepEqual([object?.range, object?.info.size], [{ start, end }, length])
+          assert.ok(sameBytes(await bytesOf(object), body.subarray(start, end + 1)))
+        }),
+        { numRuns: 80 },
+      )
     },
   },
   {

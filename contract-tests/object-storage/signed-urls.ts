@@ -24,6 +24,57 @@ function assertRefused(response: Response): void {
   assert.ok([400, 403, 404, 405].includes(response.status), `status ${response.status}`)
 }
 
+/** What someone may try who has one URL and wants more than it is good for. */
+function alterations(url: URL): (readonly [what: string, bad: URL | string])[] {
+  const changed = (change: (bad: URL) => void): URL => {
+    const bad = new URL(url)
+    change(bad)
+    return bad
+  }
+  const names = [...url.searchParams.keys()]
+  assert.ok(names.length >= 2)
+  const path = url.pathname.slice(0, url.pathname.lastIndexOf('folder/mine'))
+  const at = (key: string): string => `${url.origin}${path}${key}${url.search}`
+  return [
+    ['no query', `${url.origin}${url.pathname}`],
+    ...names.flatMap((name) => {
+      const value = url.searchParams.get(name) ?? ''
+      return [
+        [`without ${name}`, changed((bad) => bad.searchParams.delete(name))],
+        [`${name} empty`, changed((bad) => bad.searchParams.set(name, ''))],
+        [
+          `${name} longer`,
+          changed((bad) => bad.searchParams.set(name, `${value}${/^\d+$/.test(value) ? 0 : 'x'}`)),
+        ],
+        [`${name} other`, changed((bad) => bad.searchParams.set(name, otherThan(value)))],
+      ] as const
+    }),
+    [
+      'added response-content-type',
+      changed((bad) => bad.searchParams.append('response-content-type', 'text/html')),
+    ],
+    ['added uploads', changed((bad) => bad.searchParams.append('uploads', ''))],
+    ['added acl', changed((bad) => bad.searchParams.append('acl', ''))],
+    ['added tagging', changed((bad) => bad.searchParams.append('tagging', ''))],
+    ['another key', at('folder/yours')],
+    ['a key above', at('mine')],
+    ['a key below', at('folder/mine/below')],
+    ['dots', at('folder/x/..%2Fyours')],
+    ['a doubled slash', at('folder//mine')],
+    ['other case', at('folder/Mine')],
+    ['the folder', at('folder/')],
+    ['the bucket', at('')],
+  ]
+}
+
+/** The same text with one character in the middle changed to another of its kind. */
+function otherThan(value: string): string {
+  const middle = Math.floor(value.length / 2)
+  const character = value[middle] ?? ''
+  const other = /[0-8a-eA-Y]/.test(character) ? String.fromCharCode(character.charCodeAt(0) + 1) : '0'
+  return value.slice(0, middle) + other + value.slice(middle + 1)
+}
+
 export const signedUrls: readonly ObjectBehaviour[] = [
   {
     id: 'signed-url/get',
@@ -112,30 +163,104 @@ export const signedUrls: readonly ObjectBehaviour[] = [
   },
   {
     id: 'signed-url/altered-is-refused',
-    sentence: 'A URL without its signature, or with key, expiry or signature altered, is refused.',
+    sentence:
+      'A URL without its signature, or with key, expiry, signature or anything else altered, added or left out, is refused.',
+    capability,
+    undeclared,
+    async check({ port }) {
+      await port.put('folder/mine', 'content')
+      await port.put('folder/yours', 'secret')
+      await port.put('mine', 'secret')
+      const url = await port.signUrl('folder/mine', { expiresInMs: minute })
+      for (const [what, bad] of alterations(url)) {
+        const response = await fetch(bad)
+        const text = await response.text()
+        assert.ok([400, 403, 404, 405].includes(response.status), `${what}: status ${response.status}`)
+        assert.ok(!text.includes('secret') && text !== 'content', what)
+      }
+      assert.equal(await (await fetch(url)).text(), 'content')
+    },
+  },
+  {
+    id: 'signed-url/altered-writes-are-refused',
+    sentence:
+      'A URL for PUT or DELETE that was altered in any way writes and deletes nothing, there or elsewhere.',
+    capability,
+    undeclared,
+    async check({ port }) {
+      const kept = ['folder/mine', 'folder/yours', 'mine']
+      for (const key of kept) await port.put(key, 'content')
+      for (const method of ['PUT', 'DELETE'] as const) {
+        const url = await port.signUrl('folder/mine', { expiresInMs: minute, method })
+        for (const [what, bad] of alterations(url)) {
+          const response = await fetch(bad, { method, ...(method === 'PUT' ? { body: 'evil' } : {}) })
+          await response.body?.cancel()
+          assert.ok([400, 403, 404, 405].includes(response.status), `${what}: status ${response.status}`)
+        }
+      }
+      const left = await port.list()
+      assert.deepEqual(
+        left.objects.map(({ key }) => key),
+        kept,
+      )
+      for (const key of kept) assert.equal(await textAt(port, key), 'content')
+    },
+  },
+  {
+    id: 'signed-url/get-is-no-head-of-another',
+    sentence: 'What a URL for HEAD tells, it tells of its own key only, and it gives no content.',
     capability,
     undeclared,
     async check({ port }) {
       await port.put('mine', 'content')
-      await port.put('yours', 'secret')
-      const url = await port.signUrl('mine', { expiresInMs: minute })
-      const stripped = new URL(url)
-      stripped.search = ''
+      await port.put('yours', 'other content')
+      const url = await port.signUrl('mine', { expiresInMs: minute, method: 'HEAD' })
       const other = new URL(url)
-      other.pathname = url.pathname.replace('mine', 'yours')
-      const altered = [...url.searchParams.keys()].map((name) => {
-        const changed = new URL(url)
-        const value = url.searchParams.get(name) ?? ''
-        changed.searchParams.set(name, /^\d+$/.test(value) ? `${value}0` : `${value}x`)
-        return changed
-      })
-      assert.ok(altered.length >= 2)
-      for (const bad of [stripped, other, ...altered]) {
-        const response = await fetch(bad)
-        assertRefused(response)
-        assert.ok(!(await response.text()).includes('secret'))
+      other.pathname = other.pathname.replace('mine', 'yours')
+      assertRefused(await fetch(other, { method: 'HEAD' }))
+      const read = await fetch(url)
+      assertRefused(read)
+      assert.notEqual(await read.text(), 'content')
+    },
+  },
+  {
+    id: 'signed-url/any-content-type',
+    sentence: 'A URL for PUT without a content type takes any, and stores what was sent.',
+    capability,
+    undeclared,
+    async check({ port }) {
+      const url = await port.signUrl('typed', { expiresInMs: minute, method: 'PUT' })
+      for (const contentType of ['image/png', 'text/plain; charset=utf-8']) {
+        const headers = { 'content-type': contentType }
+        assert.equal((await fetch(url, { method: 'PUT', body: 'x', headers })).status, 200)
+        assert.equal((await port.head('typed'))?.contentType, contentType)
       }
-      assert.equal((await fetch(url)).status, 200)
+    },
+  },
+  {
+    id: 'signed-url/longest-expiry-works',
+    sentence: 'A URL that is good for seven days, the most there is, works.',
+    capability,
+    undeclared,
+    async check({ port }) {
+      await port.put('long', 'content')
+      const url = await port.signUrl('long', { expiresInMs: 7 * 86_400_000 })
+      assert.equal(await (await fetch(url)).text(), 'content')
+    },
+  },
+  {
+    id: 'signed-url/shows-no-secret',
+    sentence: 'A URL holds its signature, never the secret that made it.',
+    capability,
+    undeclared,
+    needs: ['canaries'],
+    async check({ port, canaries = [] }) {
+      for (const method of ['GET', 'PUT', 'HEAD', 'DELETE'] as const) {
+        const { href } = await port.signUrl('key', { expiresInMs: minute, method })
+        for (const canary of canaries) {
+          assert.ok(!href.includes(canary) && !decodeURIComponent(href).includes(canary))
+        }
+      }
     },
   },
   {
