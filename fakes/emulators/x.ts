@@ -31,11 +31,15 @@ export interface XEmulatorOptions extends XServiceOptions {
 /** X as a service, in whatever skin. */
 export interface XEmulatorService extends HttpService {
   readonly publisher: FakeSocialPublisher
+  /** What is forced and still to come. */
+  readonly forced: readonly (ForcedAnswer & { readonly left: number })[]
   /**
    * Forces the answer to the next request, once it was read.
    * @throws PortError `invalid-argument` for an answer that cannot be given
    */
   force(answer: ForcedAnswer): void
+  /** Takes back every {@link force}. */
+  clearForced(): void
   /** Resets the fake and takes back every forced answer. */
   reset(): void
 }
@@ -75,7 +79,11 @@ export async function startXEmulator(
     port: listener.port,
     origin: listener.origin,
     handle: (request) => service.handle(request),
+    get forced() {
+      return service.forced
+    },
     force: (answer) => service.force(answer),
+    clearForced: () => service.clearForced(),
     reset: () => service.reset(),
     close: () => listener.close(),
     [Symbol.asyncDispose]: () => listener.close(),
@@ -97,8 +105,16 @@ class Emulator implements XEmulatorService {
     return this.#service.handle(request)
   }
 
+  get forced(): readonly (ForcedAnswer & { readonly left: number })[] {
+    return this.#forced.pending
+  }
+
   force(answer: ForcedAnswer): void {
     this.#forced.add(answer)
+  }
+
+  clearForced(): void {
+    this.#forced.clear()
   }
 
   reset(): void {

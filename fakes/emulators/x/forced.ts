@@ -54,6 +54,11 @@ export class ForcedAnswers {
     this.#pending = []
   }
 
+  /** What is still to come, as copies. */
+  get pending(): readonly (ForcedAnswer & { readonly left: number })[] {
+    return this.#pending.map(({ answer, left }) => structuredClone({ ...answer, left }))
+  }
+
   /** The answer to a request: forced, or what `proceed` says. `undefined` ends the connection. */
   async apply(
     operation: XOperation | undefined,
