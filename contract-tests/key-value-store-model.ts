@@ -78,6 +78,12 @@ export const keyValueCommands: fc.Arbitrary<readonly KeyValueCommand[]> = fc.arr
   { minLength: 1, maxLength: 30 },
 )
 
+/** Asks for all there is to know of a store: after other commands, its whole state. */
+export const keyValueState: readonly KeyValueCommand[] = [
+  { type: 'scan', prefix: '' },
+  ...keys.flatMap((each) => [{ type: 'get', key: each } as const, { type: 'expiry', key: each } as const]),
+]
+
 // So long that no run sees the end of it.
 const ttlMs = 3_600_000
 

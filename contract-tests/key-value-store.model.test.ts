@@ -6,7 +6,12 @@ import { namespace } from '../src/ports/key-value-views.ts'
 import type { OpenSubject } from './contract.ts'
 import { collect } from './expect.ts'
 import { openOn } from './key-value-store.setup.ts'
-import { KeyValueModel, keyValueCommands, runKeyValueCommand } from './key-value-store-model.ts'
+import {
+  KeyValueModel,
+  keyValueCommands,
+  keyValueState,
+  runKeyValueCommand,
+} from './key-value-store-model.ts'
 import { assertRuns } from './runs.ts'
 import { type FreshPlace, freshRedis } from './servers.ts'
 
@@ -27,7 +32,7 @@ async function answersLikeTheModel(store: KeyValueStore, runs: number): Promise<
     fc.asyncProperty(keyValueCommands, async (commands) => {
       await store.deleteMany(await collect(store.scan('')))
       const model = new KeyValueModel()
-      for (const command of commands) {
+      for (const command of [...commands, ...keyValueState]) {
         assert.deepEqual(
           await runKeyValueCommand(store, command),
           model.run(command),
