@@ -78,8 +78,8 @@ export interface OpenSubject<T extends object> {
   /** Secrets in its configuration that nothing may ever show. */
   readonly canaries?: readonly string[] | undefined
   /**
-   * Why its place, and not the service, could not do what a behaviour asked of it, if so. A failed check is then no
-   * finding, and the behaviour is skipped with this reason.
+   * What its place kept from the service, and why, if it did: the check is then no finding either way, and the
+   * behaviour is skipped with this reason.
    */
   readonly limitation?: (() => string | undefined) | undefined
   /** Removes its place. Runs after the subject is closed. */

@@ -62,6 +62,9 @@ export async function runBehaviour<T extends object>(
   try {
     open = await subject.open()
     result = await judge(id, behaviour, subject, open)
+    const limitation = open.limitation?.()
+    // It passed without the service having been asked, so that proves nothing.
+    if (limitation !== undefined) result = { id, outcome: 'skipped', reason: limitation }
   } catch (error) {
     const limitation = open?.limitation?.()
     const divergence = open && divergenceFor(divergences, subjectId(subject), id, now)

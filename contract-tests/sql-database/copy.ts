@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { type SqlValue, sql } from '../../src/ports/sql.ts'
 import { collect, expectPortError } from '../expect.ts'
-import { makeSeats, type SqlBehaviour, seatIds } from './seats.ts'
+import { currentSchema, makeSeats, type SqlBehaviour, seatIds } from './seats.ts'
 
 const seats = { table: 'seats', columns: ['id', 'price'] }
 
@@ -27,7 +27,7 @@ export const copyBehaviours: readonly SqlBehaviour[] = [
       })
       await port.execute(sql`TRUNCATE seats`)
       assert.equal(
-        await port.copyIn({ ...seats, table: 'public.seats' }, [
+        await port.copyIn({ ...seats, table: `${await currentSchema(port)}.seats` }, [
           [1, 1],
           [2, 2],
         ]),

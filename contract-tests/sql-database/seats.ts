@@ -21,6 +21,11 @@ export async function makeSeats(db: SqlQueries): Promise<void> {
     )`)
 }
 
+/** Where tables are made: `public`, unless the place is a schema of its own. */
+export async function currentSchema(db: SqlQueries): Promise<string> {
+  return (await db.one<{ schema: string }>(sql`SELECT current_schema() AS schema`)).schema
+}
+
 /** The ids in `seats`, in order. */
 export async function seatIds(db: SqlQueries): Promise<readonly number[]> {
   const rows = await db.query<{ id: number }>(sql`SELECT id FROM seats ORDER BY id`)

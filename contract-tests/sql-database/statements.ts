@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { sql } from '../../src/ports/sql.ts'
 import { expectPortError } from '../expect.ts'
-import { eventually, makeSeats, running, type SqlBehaviour, seatIds } from './seats.ts'
+import { currentSchema, eventually, makeSeats, running, type SqlBehaviour, seatIds } from './seats.ts'
 
 const hostile = [
   "'; DROP TABLE seats; --",
@@ -29,7 +29,7 @@ export const statementBehaviours: readonly SqlBehaviour[] = [
       await makeSeats(port)
       const insert = (id: number, price: number) => sql`(${id}, ${price})`
       const rows = sql.join([insert(1, 10), insert(2, 20), insert(3, 30)])
-      const table = sql.identifier('public', 'seats')
+      const table = sql.identifier(await currentSchema(port), 'seats')
       assert.equal(await port.execute(sql`INSERT INTO ${table} (id, price) VALUES ${rows}`), 3)
       const cheap = sql`price < ${25}`
       const few = sql`id = ANY(${[2, 3]})`

@@ -4,13 +4,30 @@
  */
 import { loadVendor } from '../services/vendor.ts'
 
-/** Running contracts, evidence and divergences. */
-export function contractRunner(): Promise<typeof import('../../contract-tests/index.ts')> {
-  return import('../../contract-tests/index.ts')
+export interface Verification {
+  readonly verifying: typeof import('../../contract-tests/verify.ts')
+  readonly connecting: typeof import('../../contract-tests/connection.ts')
+  readonly contracts: typeof import('../../contract-tests/contract.ts')
+  readonly divergences: typeof import('../../contract-tests/divergences.ts')
+  readonly evidence: typeof import('../../contract-tests/evidence.ts')
+  readonly places: typeof import('../../contract-tests/places/index.ts')
+}
+
+/** What verifies a service, for `portside verify`. */
+export async function verification(): Promise<Verification> {
+  const [verifying, connecting, contracts, divergences, evidence, places] = await Promise.all([
+    import('../../contract-tests/verify.ts'),
+    import('../../contract-tests/connection.ts'),
+    import('../../contract-tests/contract.ts'),
+    import('../../contract-tests/divergences.ts'),
+    import('../../contract-tests/evidence.ts'),
+    import('../../contract-tests/places/index.ts'),
+  ])
+  return { verifying, connecting, contracts, divergences, evidence, places }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a contract is of the port that the service declares
-type AnyContract = import('../../contract-tests/contract.ts').Contract<any>
+export type AnyContract = import('../../contract-tests/contract.ts').Contract<any>
 
 const contracts: Readonly<Record<string, () => Promise<AnyContract>>> = {
   'sql-database': async () => (await import('../../contract-tests/sql-database.ts')).sqlDatabaseContract,

@@ -1,13 +1,14 @@
 /** Chooses the command, and turns what goes wrong into a message and an exit code. */
-import { readFileSync } from 'node:fs'
 import { Redactor } from '../calls/redact.ts'
 import { PortError } from '../errors.ts'
 import { check } from './check.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { dev } from './dev.ts'
 import { migrate } from './migrate.ts'
+import { verify } from './verify.ts'
+import { version } from './version.ts'
 
-const commands: Readonly<Record<string, Command>> = { dev, migrate, check }
+const commands: Readonly<Record<string, Command>> = { dev, migrate, check, verify }
 
 /** Runs `portside` with these arguments; answers the exit code. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -61,22 +62,7 @@ function help(): string {
     '("portside": { "services": FILE }), or services.ts, services.js, src/services.ts, src/services.js.',
     '',
     'Exit codes: 0 done, 1 failed or problems found, 2 wrong usage. dev answers the exit code of its',
-    'program, 128 + n where signal n ended it, 126 or 127 where it cannot be run or is not there.',
+    'program, 128 + n where signal n ended it, 126 or 127 where it cannot be run or is not there; verify',
+    'answers 128 + n where signal n cut it short.',
   ].join('\n')
-}
-
-/** From this package's own package.json, which is two folders up from the sources and three from what is built. */
-function version(): string {
-  for (const up of ['../../package.json', '../../../package.json']) {
-    try {
-      const found = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as {
-        name?: string
-        version?: string
-      }
-      if (found.name === 'portside' && found.version !== undefined) return found.version
-    } catch {
-      // Not there: the other one is.
-    }
-  }
-  return 'unknown'
 }

@@ -1,0 +1,345 @@
+/** `portside verify`: runs the contract of a service's port on whatever its URL points at, and writes evidence. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { Adapter } from '../adapter.ts'
+import { PortError } from '../errors.ts'
+import { type Config, readConfig } from '../services/config.ts'
+import { type AnyService, type Services, urlFlag, urlVariable } from '../services/declare.ts'
+import { isLoopback, type ServiceUrl } from '../services/url.ts'
+import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
+import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { type AnyContract, contractOf, type Verification, verification } from './rooms.ts'
+import { checkEvidence } from './verify-evidence.ts'
+import { version } from './version.ts'
+
+const options = {
+  ...servicesOption,
+  out: { type: 'string' },
+  subject: { type: 'string' },
+  server: { type: 'string' },
+  contract: { type: 'string' },
+  divergences: { type: 'string' },
+  only: { type: 'string' },
+  rate: { type: 'string' },
+  resume: { type: 'boolean' },
+  'max-age': { type: 'string' },
+  json: { type: 'boolean' },
+  really: { type: 'boolean' },
+  sender: { type: 'string' },
+  recipient: { type: 'string' },
+  account: { type: 'string' },
+} as const
+
+type Values = ReturnType<typeof parseCommandLine<typeof options>>['values']
+
+/** Calls a second, where nothing else was said and the service is not on this machine. */
+const defaultRate = 50
+
+export const verify: Command = {
+  usage:
+    'verify SERVICE [--services FILE] [--<service>-url URL] [--out DIR] [--only ID-PREFIX] [--rate N/s] [--resume] [--json] [--server PRODUCT@VERSION] [--contract FILE] [--really …] | verify [SERVICE] --max-age 30d',
+  summary:
+    'runs the contract of its port on what the URL of SERVICE points at, in a place of its own, and writes evidence; with --max-age checks the evidence there is',
+  async run(args, terminal) {
+    const named = args[0] !== undefined && !args[0].startsWith('-')
+    const flags = named ? args.slice(1) : args
+    const { values: loose } = parseArgs({ args: [...flags], options, strict: false })
+    const maxAgeDays = loose['max-age'] === undefined ? undefined : daysOf(loose['max-age'])
+    const file = typeof loose.services === 'string' ? loose.services : undefined
+    const services = await loadServices(file).catch((error: unknown) => {
+      // Evidence alone can be checked without a declaration.
+      if (maxAgeDays !== undefined && file === undefined && !named && error instanceof UsageError) return {}
+      throw error
+    })
+    const urls = Object.keys(services).map((name) => [urlFlag(name).slice(2), { type: 'string' }] as const)
+    const { values } = parseCommandLine(flags, { ...options, ...Object.fromEntries(urls) }) as {
+      values: Values
+    }
+    const service = named ? args[0] : undefined
+    if (service !== undefined && !Object.hasOwn(services, service)) {
+      throw new UsageError(
+        `there is no service "${service.slice(0, 60)}"; there are ${Object.keys(services).join(', ')}`,
+      )
+    }
+    if (maxAgeDays !== undefined) {
+      return checkEvidence({ services, service, maxAgeDays, ...values }, terminal)
+    }
+    if (service === undefined) throw new UsageError('verify needs the name of a service, or --max-age')
+    return runVerification(service, services, values, flags, terminal)
+  },
+}
+
+async function runVerification(
+  name: string,
+  services: Services,
+  values: Values,
+  args: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const rooms = await verification()
+  const service = services[name] as AnyService
+  // Everything that the command line says is checked before anything is opened.
+  const subject = values.subject ?? rooms.contracts.subjectId({ name: kebab(name) })
+  rooms.contracts.subjectId({ name: subject, id: subject })
+  const server = values.server === undefined ? undefined : serverOf(values.server)
+  const rate = values.rate === undefined ? undefined : rateOf(values.rate)
+  const divergences = rooms.divergences.loadDivergences(values.divergences)
+  const own = values.contract === undefined ? undefined : await loadContract(values.contract, service)
+  const contract = own?.contract ?? (await contractOf(service.port.name))
+  if (contract === undefined) {
+    throw new UsageError(
+      `"${service.port.name}" is a port of your own: name the module that exports its contract with --contract FILE`,
+    )
+  }
+  const { only } = values
+  const ids = contract.behaviours.map(({ id }) => id)
+  if (
+    only !== undefined &&
+    !ids.some((id) => `${contract.port.name}/${id}`.startsWith(only) || id.startsWith(only))
+  ) {
+    throw new UsageError(`no behaviour of "${contract.port.name}" has an id that begins so`)
+  }
+  const really = reallyOf(values, service)
+  const makePlace = own?.place ?? (await rooms.places.placeMakerOf(service.port.name)) ?? itself(really)
+  const { adapter, url } = attachedTo(name, readConfig({ [name]: service }, { env: process.env, args }))
+  const stop = new Stop(terminal)
+  try {
+    const report = await rooms.verifying.verify({
+      contract,
+      subject,
+      adapter: adapter.name,
+      server,
+      divergences,
+      only,
+      resume: values.resume ?? false,
+      folder: values.out ?? rooms.evidence.evidenceFolder,
+      portside: version(),
+      token: randomBytes(5).toString('hex'),
+      signal: stop.signal,
+      makePlace,
+      connect: (placeName) =>
+        rooms.connecting.connectTo({
+          service: name,
+          adapter,
+          url,
+          name: placeName,
+          really,
+          ratePerSecond: rate ?? (isLocal(url) ? undefined : defaultRate),
+          signal: stop.signal,
+        }),
+      onPlace: (description) => terminal.tell(`${name}: verifying in ${description}`),
+      onResult: (result, position, total) =>
+        terminal.tell(`[${String(position).padStart(String(total).length)}/${total}] ${lineOf(result)}`),
+    })
+    return tellReport(name, report, values.json ?? false, terminal, stop)
+  } finally {
+    stop.release()
+  }
+}
+
+type PlaceMaker = NonNullable<Awaited<ReturnType<Verification['places']['placeMakerOf']>>>
+type Report = Awaited<ReturnType<Verification['verifying']['verify']>>
+type Result = Report['results'][number]
+
+function lineOf(result: Result): string {
+  switch (result.outcome) {
+    case 'passed':
+      return `passed   ${result.id}`
+    case 'skipped':
+      return `skipped  ${result.id}: ${result.reason}`
+    case 'diverged':
+      return `diverged ${result.id}: ${result.divergence.difference} (${result.divergence.reason})`
+    case 'failed':
+      return `FAILED   ${result.id}: ${messageOf(result.error)}`
+  }
+}
+
+/** A `PortError`'s message holds no secret; an assertion's shows what the contract itself put there. */
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function tellReport(
+  name: string,
+  report: Report,
+  json: boolean,
+  { print, tell }: Terminal,
+  stop: Stop,
+): number {
+  const count = (outcome: Result['outcome']): number =>
+    report.results.filter((result) => result.outcome === outcome).length
+  const counts = {
+    passed: count('passed'),
+    failed: count('failed'),
+    diverged: count('diverged'),
+    skipped: count('skipped'),
+  }
+  const { server, problems, evidence, interrupted } = report
+  if (json) {
+    const results = report.results.map((result) => {
+      const { id, outcome } = result
+      if (result.outcome === 'failed') return { id, outcome, reason: messageOf(result.error) }
+      if (result.outcome === 'diverged') return { id, outcome, reason: result.divergence.difference }
+      return result.outcome === 'skipped' ? { id, outcome, reason: result.reason } : { id, outcome }
+    })
+    const { subject, contract } = report
+    print(JSON.stringify({ subject, server, contract, interrupted, counts, results, problems, evidence }))
+  } else {
+    const on =
+      server === undefined ? 'a server that does not say which it is' : `${server.product} ${server.version}`
+    const parts = Object.entries(counts).map(([outcome, number]) => `${number} ${outcome}`)
+    print(`${name} on ${on}: ${parts.join(', ')}`)
+    if (evidence !== undefined) print(`evidence: ${evidence}`)
+  }
+  for (const problem of problems) tell(problem)
+  if (interrupted) {
+    tell('cut short; its place was removed; go on with --resume')
+    return stop.exitCode
+  }
+  return counts.failed > 0 || problems.length > 0 ? exitCodes.failed : exitCodes.ok
+}
+
+function attachedTo(
+  name: string,
+  config: Config,
+): { readonly adapter: Adapter<object>; readonly url: ServiceUrl } {
+  const how = config.services.get(name)
+  if (how?.implementation === 'real') return { adapter: how.adapter, url: how.url }
+  throw new UsageError(
+    `${name} is a fake here; verify needs a real one: set PORTSIDE_EXTERNALS=real and ${urlVariable(name)}`,
+  )
+}
+
+/** A port of the app's own has no place that this package knows. */
+function itself(really: Really | undefined): PlaceMaker {
+  if (really === undefined) {
+    throw new UsageError(
+      'the module of --contract exports no "place", so the contract would run on the service itself; --really runs it there',
+    )
+  }
+  return async (connection) => ({
+    description: 'the service itself',
+    open: async () => {
+      const { places } = await verification()
+      return places.onService(connection, () => connection.open())
+    },
+    remove: async () => {},
+  })
+}
+
+interface Really {
+  readonly sender?: string | undefined
+  readonly recipient?: string | undefined
+  readonly account?: string | undefined
+}
+
+/** Consent must name what it is for, and nothing else. */
+function reallyOf(values: Values, { port }: AnyService): Really | undefined {
+  const { really = false, sender, recipient, account } = values
+  const given = [sender, recipient, account].some((value) => value !== undefined)
+  if (!really) {
+    if (given) throw new UsageError('--sender, --recipient and --account are for --really')
+    return undefined
+  }
+  if (port.name === 'mailer') {
+    if (sender === undefined || recipient === undefined || account !== undefined) {
+      throw new UsageError('--really sends real mail: name --sender and --recipient, addresses of your own')
+    }
+    for (const address of [sender, recipient]) {
+      if (!/^[^\s@<>]+@[^\s@<>]+$/.test(address))
+        throw new UsageError('--sender and --recipient are bare addresses')
+    }
+  } else if (port.name === 'social-publisher') {
+    if (account === undefined || sender !== undefined || recipient !== undefined) {
+      throw new UsageError('--really publishes real posts: name the account with --account')
+    }
+  } else if (given) throw new UsageError(`--sender, --recipient and --account mean nothing to "${port.name}"`)
+  return { sender, recipient, account }
+}
+
+async function loadContract(
+  file: string,
+  { port }: AnyService,
+): Promise<{ readonly contract: AnyContract; readonly place: PlaceMaker | undefined }> {
+  const path = resolve(file)
+  if (!existsSync(path)) throw new UsageError(`there is no ${path}`)
+  const module = (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>
+  const contracts = Object.values(module).filter((value) => isContract(value, port.name))
+  const [contract, other] = contracts
+  if (contract === undefined || other !== undefined) {
+    throw new UsageError(
+      `${path} exports ${other === undefined ? 'no contract' : 'several contracts'} of the port "${port.name}"; one is needed`,
+    )
+  }
+  const { place } = module
+  if (place !== undefined && typeof place !== 'function')
+    throw new UsageError(`"place" of ${path} must be a function`)
+  return { contract, place: place as PlaceMaker | undefined }
+}
+
+/** By its shape: the app's copy of this package need not be the one that runs here. */
+function isContract(value: unknown, port: string): value is AnyContract {
+  const { port: token, behaviours } = (value ?? {}) as { port?: { name?: unknown }; behaviours?: unknown }
+  return token?.name === port && Array.isArray(behaviours)
+}
+
+function isLocal(url: ServiceUrl): boolean {
+  const endpoint = url.text('endpoint')
+  return isLoopback(endpoint === undefined ? url.host : (URL.parse(endpoint)?.hostname ?? ''))
+}
+
+function kebab(service: string): string {
+  return urlFlag(service).slice(2, -'-url'.length)
+}
+
+function serverOf(text: string): { readonly product: string; readonly version: string } {
+  const [, product, told] = /^([a-z0-9][a-z0-9-]{0,60})@([\w.:+~-]{1,60})$/.exec(text) ?? []
+  if (product !== undefined && told !== undefined) return { product, version: told }
+  throw new UsageError('--server is PRODUCT@VERSION, such as ceph-rgw@16.2.15')
+}
+
+function rateOf(text: string): number {
+  const rate = Number(/^(\d{1,6}(?:\.\d{1,3})?)(?:\/s)?$/.exec(text)?.[1])
+  if (rate > 0) return rate
+  throw new UsageError('--rate is a number of calls a second, such as 20/s')
+}
+
+function daysOf(text: unknown): number {
+  const days = Number(/^(\d{1,5})d$/.exec(String(text))?.[1])
+  if (Number.isNaN(days)) throw new UsageError('--max-age is a number of days, such as 30d')
+  return days
+}
+
+/** The first signal ends the run in order; the next one ends the process. */
+class Stop {
+  readonly #controller = new AbortController()
+  readonly #terminal: Terminal
+  #received: NodeJS.Signals | undefined
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, this.#listener)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  get exitCode(): number {
+    return this.#received === undefined ? exitCodes.failed : 128 + constants.signals[this.#received]
+  }
+
+  release(): void {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, this.#listener)
+  }
+
+  readonly #listener = (signal: NodeJS.Signals): void => {
+    this.#received ??= signal
+    this.#terminal.tell('stopping: the place is being removed')
+    this.#controller.abort(new PortError({ code: 'cancelled', message: `stopped by ${signal}` }))
+  }
+}
