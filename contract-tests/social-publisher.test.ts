@@ -1,75 +1,66 @@
+/** The contract of publishers on the fake, and on the adapter with X's emulator on loopback. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { x } from '../adapters/x/index.ts'
-import { startXEmulator, type XEmulator } from '../fakes/emulators/x.ts'
-import { FakeSocialPublisher } from '../fakes/social-publisher.ts'
-import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
-import { type Guarded, guard } from '../src/calls/guard.ts'
+import type { FakeSocialPublisher } from '../fakes/social-publisher.ts'
+import { systemClock, type VirtualClock } from '../src/calls/clock.ts'
+import { type Guarded, type GuardOptions, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { SocialPublisher } from '../src/ports/social-publisher.ts'
-import { freePort } from '../src/servers/free-port.ts'
-import { ServiceUrl } from '../src/services/url.ts'
-import type { OpenSubject } from './contract.ts'
-import { type SocialPublisherInside, socialPublisherContract } from './social-publisher.ts'
+import { networkTo } from './network.ts'
+import {
+  canaries,
+  clientsAt,
+  emulated,
+  fakePublisher,
+  meansOf,
+  openUnreachable,
+  openX,
+} from './social-publisher.setup.ts'
+import { socialPublisherContract } from './social-publisher.ts'
 import { describeContract } from './vitest.ts'
 
-const token = 'c4nary-T0ken%2F'
-
-function means(
-  fake: FakeSocialPublisher,
-): Pick<OpenSubject<SocialPublisher>, 'force' | 'delayNext' | 'passTime' | 'inside'> {
-  const inside: SocialPublisherInside = {
-    posts: () => fake.posts,
-    publishLimit: 100,
-    deleteLimit: 50,
-    limitWindowMs: 900_000,
-  }
-  return {
-    inside,
-    force: (operation, failure) => fake.faults.next(operation as 'publish', failure),
-    delayNext: (operation, latencyMs) => fake.faults.next(operation as 'publish', { latencyMs }),
-    passTime: async (ms) => (fake.clock as VirtualClock).advance(ms),
-  }
-}
-
-async function openX(port: number, clock: Clock = systemClock): Promise<Guarded<SocialPublisher>> {
-  const text = `x+http://bearer:${encodeURIComponent(token)}@127.0.0.1:${port}`
-  const parsed = ServiceUrl.parse(text, x.parameters)
-  if (!('url' in parsed)) throw new Error(parsed.problems.join())
-  const driver = await x.open(parsed.url, { service: 'social', clock })
-  return guard(SocialPublisher, driver, { service: 'social', clock, secrets: parsed.url.secrets })
-}
-
-async function emulated(): Promise<{
-  readonly fake: FakeSocialPublisher
-  readonly emulator: XEmulator
-  readonly guarded: Guarded<SocialPublisher>
-}> {
-  const clock = new VirtualClock()
-  const fake = new FakeSocialPublisher({ clock })
-  const emulator = await startXEmulator(fake, { token })
-  return { fake, emulator, guarded: await openX(emulator.port, clock) }
+/** Another client of a fake: a guard of its own on the same posts. */
+function clientOf(fake: FakeSocialPublisher, options: GuardOptions = {}): Guarded<SocialPublisher> {
+  const { port } = fake.guarded
+  const driver = { calls: port, classify: () => undefined, ping: async () => {}, close: async () => {} }
+  return guard(SocialPublisher, driver, { clock: fake.clock, ...options })
 }
 
 describeContract(socialPublisherContract, {
   name: 'fake',
   kind: 'fake',
   async open() {
-    const fake = new FakeSocialPublisher()
-    return { guarded: fake.guarded, ...means(fake) }
+    const fake = fakePublisher()
+    return {
+      guarded: fake.guarded,
+      ...meansOf(fake),
+      canaries,
+      openAnother: async () => clientOf(fake),
+      openObserved: async (observe) => clientOf(fake, { observe }),
+    }
   },
 })
 
 describeContract(socialPublisherContract, {
   name: 'x on emulator',
   kind: 'emulator',
+  adapter: 'x',
   async open() {
-    const { fake, emulator, guarded } = await emulated()
-    return { guarded, canaries: [token], ...means(fake), dispose: () => emulator.close() }
+    const { fake, emulator, at } = await emulated()
+    const network = networkTo(emulator.port, (port) =>
+      openX({ ...at, authority: `127.0.0.1:${port}` }, { clock: systemClock }),
+    )
+    return {
+      ...(await clientsAt(at, fake)),
+      ...meansOf(fake),
+      network,
+      async dispose() {
+        await network.close()
+        await emulator.close()
+      },
+    }
   },
-  async openUnreachable() {
-    return { guarded: await openX(await freePort()), canaries: [token, encodeURIComponent(token)] }
-  },
+  openUnreachable,
 })
 
 test('the fake and the adapter on the emulator answer any sequence of calls alike', async () => {
@@ -89,8 +80,9 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
   )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
-      const fake = new FakeSocialPublisher()
-      const { fake: behind, emulator, guarded } = await emulated()
+      const fake = fakePublisher()
+      const { fake: behind, emulator, at } = await emulated()
+      const guarded = await openX(at, { clock: behind.clock })
       const outcome = async (call: Promise<unknown>): Promise<unknown> => {
         try {
           return await call
