@@ -59,6 +59,8 @@ export async function listen(service: HttpService, options: ListenOptions = {}):
   checkInteger('port', port, { min: 0, max: 65_535 })
   checkText('host', host)
   const server = createServer((request, response) => void answer(service, request, response))
+  // The listener keeps the process alive, not the connections that clients keep for later.
+  server.on('connection', (socket) => socket.unref())
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
