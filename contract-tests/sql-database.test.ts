@@ -1,28 +1,76 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, inject } from 'vitest'
 import { postgres } from '../adapters/postgres/index.ts'
 import { systemClock } from '../src/calls/clock.ts'
-import { type Guarded, guard } from '../src/calls/guard.ts'
+import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { SqlDatabase } from '../src/ports/sql-database.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import { defineContract, type OpenSubject, type Subject } from './contract.ts'
+import { networkTo } from './network.ts'
 import { type FreshPlace, freshPostgres, pins, startServer } from './servers.ts'
+import type { InsideSqlDatabase } from './sql-database/inside.ts'
 import { sqlDatabaseContract } from './sql-database.ts'
 import { describeContract } from './vitest.ts'
 
-export async function openPostgres(text: string): Promise<Guarded<SqlDatabase>> {
+async function openPostgres(
+  text: string,
+  observe?: (event: CallEvent) => void,
+): Promise<Guarded<SqlDatabase>> {
   const parsed = ServiceUrl.parse(text, postgres.parameters)
   if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
   const driver = await postgres.open(parsed.url, { service: 'orders', clock: systemClock })
-  return guard(SqlDatabase, driver, { service: 'orders', secrets: parsed.url.secrets })
+  return guard(SqlDatabase, driver, { service: 'orders', secrets: parsed.url.secrets, observe })
 }
 
-async function openAt(url: string): Promise<OpenSubject<SqlDatabase>> {
+function changed(
+  text: string,
+  parts: Partial<Record<'password' | 'port', string>>,
+  parameters: Readonly<Record<string, number>> = {},
+): string {
+  const url = Object.assign(new URL(text), parts)
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, String(value))
+  return url.href
+}
+
+/** @param admin the superuser's URL of the server */
+async function openAt(url: string, admin: string): Promise<OpenSubject<SqlDatabase>> {
+  const refused = `canary-${randomBytes(8).toString('hex')}`
+  const network = networkTo(Number(new URL(url).port), (port) =>
+    openPostgres(changed(url, { port: String(port) })),
+  )
   return {
     guarded: await openPostgres(url),
     openAnother: () => openPostgres(url),
-    canaries: [new URL(url).password],
+    openObserved: (observe) => openPostgres(url, observe),
+    openRefused: () => openPostgres(changed(url, { password: refused })),
+    canaries: [new URL(url).password, refused],
+    inside: insideOf(url, admin),
+    network,
+    dispose: () => network.close(),
+  }
+}
+
+function insideOf(url: string, admin: string): InsideSqlDatabase {
+  const role = pg.escapeIdentifier(new URL(url).username)
+  const lendWhile = async (
+    begin: string,
+    end: string,
+    work: (client: Guarded<SqlDatabase>) => Promise<void>,
+  ): Promise<void> => {
+    await run(admin, `ALTER ROLE ${role} ${begin}`)
+    const client = await openPostgres(url)
+    try {
+      await work(client)
+    } finally {
+      await client.close()
+      await run(admin, `ALTER ROLE ${role} ${end}`)
+    }
+  }
+  return {
+    openNarrow: (limits) => openPostgres(changed(url, {}, { ...limits })),
+    whileFull: (work) => lendWhile('CONNECTION LIMIT 0', 'CONNECTION LIMIT -1', work),
+    whileDiskIsFull: (work) => lendWhile("SET temp_file_limit = '64kB'", 'RESET temp_file_limit', work),
   }
 }
 
@@ -42,10 +90,14 @@ beforeAll(async () => {
 afterAll(() => place.drop())
 
 async function empty(url: string): Promise<void> {
+  await run(url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+}
+
+async function run(url: string, text: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, lock_timeout: 5_000 })
   await client.connect()
   try {
-    await client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+    await client.query(text)
   } finally {
     await client.end()
   }
@@ -58,7 +110,7 @@ const shared: Subject<SqlDatabase> = {
   async open() {
     // Emptied rather than made anew, which takes many times as long.
     await empty(place.url)
-    return openAt(place.url)
+    return openAt(place.url, inject('postgresUrl'))
   },
 }
 
@@ -68,10 +120,14 @@ const own: Subject<SqlDatabase> = {
   kind: 'real',
   async open() {
     const server = await startServer('postgres', { durable: true })
+    const open = await openAt(await server.provision('orders'), server.adminUrl())
     return {
-      ...(await openAt(await server.provision('orders'))),
+      ...open,
       server,
-      dispose: () => server.dispose(),
+      async dispose() {
+        await open.dispose?.()
+        await server.dispose()
+      },
     }
   },
 }

@@ -2,10 +2,14 @@
 
 import { sql } from '../src/ports/sql.ts'
 import { SqlDatabase } from '../src/ports/sql-database.ts'
+import { networkBehaviours } from './common/network.ts'
 import { commonBehaviours, type SampleCalls } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
 import { copyBehaviours } from './sql-database/copy.ts'
+import { endingBehaviours } from './sql-database/endings.ts'
 import { errorBehaviours } from './sql-database/errors.ts'
+import { limitBehaviours } from './sql-database/limits.ts'
+import { wireBehaviours } from './sql-database/network.ts'
 import { outageBehaviours } from './sql-database/outage.ts'
 import { savepointBehaviours } from './sql-database/savepoints.ts'
 import { statementBehaviours } from './sql-database/statements.ts'
@@ -26,12 +30,16 @@ const samples: SampleCalls<SqlDatabase> = {
 /** Hold an implementation of your own to it with `runContract`, on a database that is empty each time. */
 export const sqlDatabaseContract: Contract<SqlDatabase> = defineContract(SqlDatabase, [
   ...commonBehaviours(SqlDatabase, samples),
+  ...networkBehaviours(SqlDatabase, samples),
+  ...wireBehaviours,
   ...statementBehaviours,
   ...valueBehaviours,
   ...streamBehaviours,
   ...copyBehaviours,
   ...transactionBehaviours,
+  ...endingBehaviours,
   ...savepointBehaviours,
+  ...limitBehaviours,
   ...errorBehaviours,
   ...outageBehaviours,
 ])

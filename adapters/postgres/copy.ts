@@ -4,6 +4,7 @@ import { untilAborted } from '../../src/calls/abort.ts'
 import { quoteIdentifier, type SqlValue } from '../../src/ports/sql.ts'
 import type { SqlCopyTarget } from '../../src/ports/sql-database.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
+import { endsConnection } from './errors.ts'
 import { notSent, type Session } from './session.ts'
 import { encodeText } from './values.ts'
 
@@ -36,11 +37,25 @@ export async function copyRows(
   const names = columns.map((column) => quoteIdentifier([column])).join(', ')
   const text = `COPY ${quoteIdentifier(table.split('.'))} (${names}) FROM STDIN`
   const { from } = await loadVendor(() => import('pg-copy-streams'), ['pg-copy-streams'])
-  return session.use((client, stop) => load(client.query(from(text)), rows, stop), signal)
+  let ending = false
+  const onEnding = (): void => {
+    ending = true
+  }
+  try {
+    return await session.use((client, stop) => load(client.query(from(text)), rows, stop, onEnding), signal)
+  } catch (error) {
+    // Without its end the server keeps nothing of a load, however it was cut off.
+    throw ending || error instanceof SourceFailure ? error : notSent(error)
+  }
 }
 
 /** Feeds the COPY. Written out rather than with `pipeline`, which would wait for a source that hangs. */
-async function load(copy: CopyStreamQuery, rows: Rows, stop: AbortSignal): Promise<number> {
+async function load(
+  copy: CopyStreamQuery,
+  rows: Rows,
+  stop: AbortSignal,
+  onEnding: () => void,
+): Promise<number> {
   const closed = new Promise<void>((resolve) => copy.once('close', resolve))
   const failed = new Promise<never>((_, reject) => copy.once('error', reject))
   failed.catch(() => {})
@@ -57,13 +72,15 @@ async function load(copy: CopyStreamQuery, rows: Rows, stop: AbortSignal): Promi
     // Without CopyDone the server keeps nothing; this tells it so, and its answer frees the connection.
     copy.on('error', () => {})
     copy.destroy()
-    await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(() => {})
+    // Of a connection that is gone there is no answer to wait for.
+    if (!endsConnection(error)) await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(() => {})
     throw stop.aborted && error === stop.reason ? notSent(error) : error
   } finally {
     // Not awaited: a source that hangs would hang here as well.
     chunks.return(undefined).catch(() => {})
   }
   const finished = new Promise<void>((resolve) => copy.once('finish', resolve))
+  onEnding()
   copy.end()
   await Promise.race([finished, failed])
   return copy.rowCount

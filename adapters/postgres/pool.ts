@@ -27,15 +27,29 @@ export function clientConfig(url: ServiceUrl, service: string): pg.ClientConfig 
   }
 }
 
+export interface OpenPool {
+  readonly pool: pg.Pool
+  /** All that it has made and that have not ended, those that are still connecting among them. */
+  readonly clients: ReadonlySet<pg.Client>
+}
+
 /** A pool. It connects when it is first asked to. */
-export function openPool(url: ServiceUrl, service: string): pg.Pool {
-  return new pg.Pool({
+export function openPool(url: ServiceUrl, service: string): OpenPool {
+  const clients = new Set<pg.Client>()
+  const pool = new pg.Pool({
     ...clientConfig(url, service),
     max: url.integer('maxConnections') ?? defaultMaxConnections,
-    Client: TidyClient,
+    Client: class extends TidyClient {
+      constructor(config?: pg.ClientConfig) {
+        super(config)
+        clients.add(this)
+        this.once('end', () => clients.delete(this))
+      }
+    },
     // An idle pool must not keep a process alive that has nothing else to do.
     allowExitOnIdle: true,
   })
+  return { pool, clients }
 }
 
 /**

@@ -129,6 +129,11 @@ export class Session {
     }
   }
 
+  /** Stops what is running, as an abort of its own would. */
+  interrupt(): void {
+    this.#interrupt?.()
+  }
+
   /** Stops what is running, rolls back and gives the connection up: for a transaction that is not waited for. */
   async abandon(): Promise<void> {
     if (this.#over) return

@@ -22,6 +22,7 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
   #queue: Promise<unknown> = Promise.resolve()
   #turns = 0
   #ended = false
+  #givenUp = false
   #savepointOpen = false
   #failure: { readonly error: unknown } | undefined
 
@@ -88,6 +89,13 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
     await this.#queue
   }
 
+  /** As `end`, but stops what is under way and leaves out what waits. */
+  async #giveUp(): Promise<void> {
+    this.#givenUp = true
+    this.#session.interrupt()
+    await this.end()
+  }
+
   async #underSavepoint<Result>(work: Work<Result>, signal: AbortSignal): Promise<Result> {
     savepoints += 1
     const name = `portside_savepoint_${savepoints}`
@@ -105,7 +113,8 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
       await this.#session.run({ text: `RELEASE SAVEPOINT ${name}` }, signal)
       return result
     } catch (error) {
-      await inner.end()
+      // The guard waits a moment only to hear that all of it is undone.
+      await (signal.aborted ? inner.#giveUp() : inner.end())
       // Not by the call's own signal, which may be why it is undone.
       const undo = AbortSignal.timeout(undoMs)
       await this.#noted(undo, async () => {
@@ -130,6 +139,7 @@ export class PostgresTransaction extends PostgresQueries implements SqlTransacti
     if (this.#ended) throw transactionEnded()
     const turn = this.#queue.then(async () => {
       if (signal.aborted) throw notSent(signal.reason)
+      if (this.#givenUp) throw transactionEnded()
       return task()
     })
     this.#turns += 1

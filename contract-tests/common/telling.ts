@@ -105,7 +105,7 @@ export function tellingBehaviours<T extends object>(token: Port<T>, kit: Kit<T>)
             for (const name of kit.possible(capabilities)) {
               const failure = await failureOf(kit.call(port, name))
               // What a call lends, such as a transaction, is a port of its own.
-              const [event, ...others] = events.splice(0).filter((told) => told.port === token.name)
+              const [event, ...others] = events.splice(0).filter((told) => told.operation === name)
               assert.ok(event, `${name} was not told`)
               assert.equal(others.length, 0, `${name} was told ${others.length + 1} times`)
               assert.deepEqual(Object.keys(event).toSorted(), eventFields)
