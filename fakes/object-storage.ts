@@ -1,11 +1,10 @@
 /**
- * Object storage in memory, after Amazon S3: strong consistency, UTF-8 order, MD5 etags (with `-N` where the adapter
- * would upload in parts), times in whole seconds, signed URLs that work over HTTP on loopback. Not modelled: object
- * versions, permissions, lifecycle rules.
+ * Object storage after Amazon S3: strong consistency, UTF-8 order, MD5 etags (with `-N` where the adapter would upload in
+ * parts), times in whole seconds, signed URLs that the S3 emulator answers on loopback. Bodies are in memory, large ones
+ * in a temporary folder that goes with the fake. Not modelled: object versions, permissions, lifecycle rules.
  */
-import { createHash } from 'node:crypto'
-import { checkFields, checkInteger, compareUtf8 } from '../src/calls/arguments.ts'
-import { isByteStream, readBytes, untilAbortedBytes } from '../src/calls/bytes.ts'
+import { checkFields, checkInteger } from '../src/calls/arguments.ts'
+import { copyBytes, isByteStream, untilAbortedBytes } from '../src/calls/bytes.ts'
 import { openPageToken, sealPageToken } from '../src/calls/page-token.ts'
 import { invalidArgument, PortError } from '../src/errors.ts'
 import type { CallOptions } from '../src/port.ts'
@@ -31,8 +30,10 @@ import {
 } from '../src/ports/object-storage.ts'
 import { attributeFields } from '../src/ports/object-storage-checks.ts'
 import type { FakeContext, FakeFactory } from '../src/services/declare.ts'
+import type { SignedUrls } from './emulators/s3/urls.ts'
 import { Fake } from './fake.ts'
-import { SignedUrlServer } from './object-storage-urls.ts'
+import { Bucket, connectBucket, type ObjectVersion } from './object-storage/bucket.ts'
+import { EtagHash, wholeEtag } from './object-storage/etags.ts'
 
 export interface FakeObjectStorageOptions extends FakeContext {
   /** Bodies longer than this get the etag of an upload in parts of it. @default 8 MiB, as the `s3` adapter */
@@ -41,7 +42,10 @@ export interface FakeObjectStorageOptions extends FakeContext {
   readonly lacks?: readonly string[]
 }
 
-/** An object as {@link FakeObjectStorage.objects} shows it: a copy. */
+/**
+ * An object as {@link FakeObjectStorage.objects} shows it: a copy. Content above 8 MiB is read when it is asked for, so
+ * that must be before the object is overwritten or the fake closed.
+ */
 export interface FakeObject {
   readonly info: ObjectInfo
   readonly bytes: Uint8Array
@@ -52,22 +56,10 @@ export interface FakeObject {
 /** What {@link FakeObjectStorage.seed} takes for each key. */
 export type ObjectSeed = Uint8Array | string | (ObjectAttributes & { readonly body: Uint8Array | string })
 
-/** One stored version. Never changed: a write puts another in its place, so readers keep the one they began. */
-interface Version {
-  readonly bytes: Uint8Array
-  readonly etag: string
-  readonly lastModifiedMs: number
-  readonly attributes: ObjectAttributes & { readonly contentType: string }
-}
-
-const readChunkBytes = 64 * 1024
-
 export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStorage {
-  readonly #versions = new Map<string, Version>()
+  readonly #bucket: Bucket
   readonly #partSizeBytes: number
-  readonly #urls: SignedUrlServer
-  // All keys in UTF-8 order, until one comes or goes.
-  #sorted: readonly string[] | undefined
+  #urls: Promise<SignedUrls> | undefined
 
   constructor(options: FakeObjectStorageOptions = {}) {
     const { lacks = [] } = options
@@ -78,16 +70,16 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
     super(ObjectStorage, options, { capabilities: known.filter((name) => !lacks.includes(name)) })
     this.#partSizeBytes = options.partSizeBytes ?? 8 * 1024 * 1024
     checkInteger('partSizeBytes', this.#partSizeBytes, { min: 1 })
-    this.#urls = new SignedUrlServer(this.guarded.port, this.clock)
+    this.#bucket = new Bucket(this.clock)
+    connectBucket(this, this.#bucket)
   }
 
   /** What is stored now, by key in UTF-8 order. Copies: changing them changes nothing here. */
   get objects(): ReadonlyMap<string, FakeObject> {
     return new Map(
-      this.#keys().map((key) => {
-        const version = this.#version(key)
-        const bytes = new Uint8Array(version.bytes)
-        return [key, { info: infoOf(key, version), bytes, text: Buffer.from(bytes).toString() }]
+      this.#bucket.keys().flatMap((key) => {
+        const version = this.#bucket.get(key)
+        return version === undefined ? [] : [[key, shown(key, version)] as const]
       }),
     )
   }
@@ -105,37 +97,49 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
       check?.(key, body, attributes as Readonly<Record<string, unknown>>)
       return { key, body: new Uint8Array(Buffer.from(body as Uint8Array)), attributes }
     })
-    for (const { key, body, attributes } of seeds) this.#store(key, body, attributes, this.#etagOf(body))
+    for (const { key, body, attributes } of seeds) {
+      const etag = new EtagHash(this.#partSizeBytes)
+      etag.take(body)
+      const content = this.#bucket.contents.keep(body)
+      this.#bucket.put(key, { content, etag: etag.end() }, { attributes: attributesOf(attributes) })
+    }
   }
 
   async put(key: string, body: ObjectBody, options: PutOptions = {}): Promise<WrittenObject> {
     const attributes = attributesOf(options)
     const signal = options.signal ?? new AbortController().signal
-    const bytes = await bytesOf(body, signal)
+    const hash = new EtagHash(this.#partSizeBytes)
+    const content = await this.#bucket.contents.write(sourceOf(body, signal), (chunk) => hash.take(chunk))
+    const etag = hash.end()
     // From here to the end nothing waits, so that of racing writers each sees the other whole or not at all.
-    signal.throwIfAborted()
-    const present = this.#versions.get(key)
-    if (options.ifAbsent === true && present !== undefined) throw conditionFailed('the key is taken')
-    if (options.ifMatch !== undefined && present?.etag !== options.ifMatch) {
-      throw conditionFailed(present === undefined ? 'there is no such object' : 'the etag is another')
+    try {
+      signal.throwIfAborted()
+      const present = this.#bucket.get(key)
+      if (options.ifAbsent === true && present !== undefined) throw conditionFailed('the key is taken')
+      if (options.ifMatch !== undefined && present?.etag !== options.ifMatch) {
+        throw conditionFailed(present === undefined ? 'there is no such object' : 'the etag is another')
+      }
+    } catch (error) {
+      content.release()
+      throw error
     }
-    const { etag } = this.#store(key, bytes, attributes, this.#etagOf(bytes))
-    this.journal.effect(`stored ${key} (${bytes.length} bytes)`)
-    return { key, size: bytes.length, etag }
+    this.#bucket.put(key, { content, etag }, { attributes })
+    this.journal.effect(`stored ${key} (${content.size} bytes)`)
+    return { key, size: content.size, etag }
   }
 
   async get(key: string, options: GetOptions = {}): Promise<StoredObject | undefined> {
-    const version = this.#versions.get(key)
+    const version = this.#bucket.get(key)
     if (version === undefined) return undefined
     checkConditions(version, options)
     const info = infoOf(key, version)
-    if (options.range === undefined) return { info, body: chunksOf(version.bytes), range: undefined }
+    if (options.range === undefined) return { info, body: version.content.read(), range: undefined }
     const range = resolveRange(options.range, info.size)
-    return { info, body: chunksOf(version.bytes.subarray(range.start, range.end + 1)), range }
+    return { info, body: version.content.read(range.start, range.end + 1), range }
   }
 
   async head(key: string, _options: CallOptions = {}): Promise<ObjectInfo | undefined> {
-    const version = this.#versions.get(key)
+    const version = this.#bucket.get(key)
     return version && infoOf(key, version)
   }
 
@@ -149,16 +153,30 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
   }
 
   async copy(source: string, destination: string, options: CopyOptions = {}): Promise<CopiedObject> {
-    const version = this.#versions.get(source)
+    const version = this.#bucket.get(source)
     if (version === undefined) throw new PortError({ code: 'not-found', message: 'there is no such object' })
     if (options.ifSourceMatch !== undefined && options.ifSourceMatch !== version.etag) {
       throw conditionFailed('the etag is another')
     }
-    const attributes =
-      options.attributes === undefined ? version.attributes : attributesOf(options.attributes)
+    const { attributes, headers, tags } = version
+    const description =
+      options.attributes === undefined
+        ? { attributes, headers, tags }
+        : { attributes: attributesOf(options.attributes), tags }
+    const content = version.content.share()
+    const { checksums, checksumType } = version
     // A copy is one piece, also of what was uploaded in parts.
-    const { etag } = this.#store(destination, version.bytes, attributes, quotedMd5([version.bytes]))
-    this.journal.effect(`copied ${source} to ${destination} (${version.bytes.length} bytes)`)
+    const whole = checksumType === 'FULL_OBJECT' ? { checksums } : {}
+    let etag: string
+    try {
+      etag = await wholeEtag(version.etag, content)
+      options.signal?.throwIfAborted()
+    } catch (error) {
+      content.release()
+      throw error
+    }
+    this.#bucket.put(destination, { content, etag, ...whole }, description)
+    this.journal.effect(`copied ${source} to ${destination} (${content.size} bytes)`)
     return { key: destination, etag }
   }
 
@@ -176,85 +194,40 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
   }
 
   async signUrl(key: string, options: SignUrlOptions): Promise<URL> {
-    return this.#urls.sign(key, options)
+    // Most fakes sign nothing, so most load no emulator.
+    this.#urls ??= import('./emulators/s3/urls.ts').then(({ openSignedUrls }) => openSignedUrls(this))
+    return (await this.#urls).sign(key, options)
   }
 
   protected override clear(): void {
-    this.#versions.clear()
-    this.#sorted = undefined
+    this.#bucket.clear()
   }
 
   protected override async release(): Promise<void> {
-    await this.#urls.close()
+    const urls = await this.#urls?.catch(() => undefined)
+    await urls?.close()
+    this.#bucket.contents.close()
   }
 
   #page(options: ListPageOptions): ObjectPage {
     const { prefix = '', delimiter, startAfter = '', pageSize = 1_000, pageToken } = options
     const query = pageQuery(options)
-    const cursor = pageToken === undefined ? startAfter : openPageToken(query, pageToken)
-    const objects: ListedObject[] = []
-    const prefixes: string[] = []
-    let last = ''
-    for (const key of this.#keys()) {
-      if (!key.startsWith(prefix)) continue
-      const shared = commonPrefix(key, prefix, delimiter)
-      const name = shared ?? key
-      if (name === last || compareUtf8(name, cursor) <= 0) continue
-      // A prefix counts as one entry, like an object.
-      if (objects.length + prefixes.length === pageSize) {
-        return { objects, prefixes, nextPageToken: sealPageToken(query, last) }
-      }
-      last = name
-      if (shared === undefined) {
-        const { size, etag, lastModified } = infoOf(key, this.#version(key))
-        objects.push({ key, size, etag, lastModified })
-      } else prefixes.push(shared)
+    const after = pageToken === undefined ? startAfter : openPageToken(query, pageToken)
+    const { entries, truncated } = this.#bucket.list({ prefix, delimiter, after, limit: pageSize })
+    const last = entries.at(-1)?.name ?? ''
+    return {
+      objects: entries.flatMap(({ name, version }) => (version === undefined ? [] : [listed(name, version)])),
+      prefixes: entries.flatMap(({ name, version }) => (version === undefined ? [name] : [])),
+      nextPageToken: truncated ? sealPageToken(query, last) : undefined,
     }
-    return { objects, prefixes, nextPageToken: undefined }
-  }
-
-  #keys(): readonly string[] {
-    this.#sorted ??= [...this.#versions.keys()].sort(compareUtf8)
-    return this.#sorted
-  }
-
-  #version(key: string): Version {
-    const version = this.#versions.get(key)
-    if (version === undefined)
-      throw new PortError({ code: 'internal', message: 'a listed key is not stored' })
-    return version
-  }
-
-  #store(key: string, bytes: Uint8Array, attributes: ObjectAttributes, etag: string): Version {
-    const { contentType = 'application/octet-stream', metadata = {}, ...rest } = attributes
-    const lastModifiedMs = Math.floor(this.clock.now() / 1_000) * 1_000
-    const version = {
-      bytes,
-      etag,
-      lastModifiedMs,
-      attributes: { ...rest, contentType, metadata: { ...metadata } },
-    }
-    if (!this.#versions.has(key)) this.#sorted = undefined
-    this.#versions.set(key, version)
-    return version
   }
 
   #remove(key: string): void {
-    if (!this.#versions.delete(key)) return
-    this.#sorted = undefined
-    this.journal.effect(`deleted ${key}`)
-  }
-
-  #etagOf(bytes: Uint8Array): string {
-    if (bytes.length <= this.#partSizeBytes) return quotedMd5([bytes])
-    const parts: Uint8Array[] = []
-    for (let start = 0; start < bytes.length; start += this.#partSizeBytes) {
-      const part = bytes.subarray(start, start + this.#partSizeBytes)
-      parts.push(createHash('md5').update(part).digest())
-    }
-    return quotedMd5(parts, `-${parts.length}`)
+    if (this.#bucket.remove(key)) this.journal.effect(`deleted ${key}`)
   }
 }
+
+const shownAtOnceBytes = 8 * 1024 * 1024
 
 /** Stands in for the `s3` adapter. */
 export const fake: FakeFactory<ObjectStorage, FakeObjectStorage> = {
@@ -262,36 +235,49 @@ export const fake: FakeFactory<ObjectStorage, FakeObjectStorage> = {
   create: (options) => new FakeObjectStorage(options),
 }
 
-function quotedMd5(pieces: readonly Uint8Array[], suffix = ''): string {
-  const hash = createHash('md5')
-  for (const piece of pieces) hash.update(piece)
-  return `"${hash.digest('hex')}${suffix}"`
-}
-
-async function bytesOf(body: ObjectBody, signal: AbortSignal): Promise<Uint8Array> {
-  if (isByteStream(body)) return readBytes(untilAbortedBytes(body, signal))
-  return new Uint8Array(Buffer.from(body as Uint8Array))
-}
-
-async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += readChunkBytes) {
-    yield bytes.slice(start, start + readChunkBytes)
+/** What the fake shows of a version. Small content at once; large content when it is asked for. */
+function shown(key: string, version: ObjectVersion): FakeObject {
+  const info = infoOf(key, version)
+  const { content } = version
+  const bytes = content.size > shownAtOnceBytes ? undefined : content.bytes()
+  const text = bytes && Buffer.from(bytes).toString()
+  return {
+    info,
+    get bytes() {
+      return bytes ?? content.bytes()
+    },
+    get text() {
+      return text ?? Buffer.from(content.bytes()).toString()
+    },
   }
 }
 
-function attributesOf(attributes: ObjectAttributes): ObjectAttributes {
-  const { contentType, cacheControl, contentDisposition, contentEncoding, contentLanguage, metadata } =
-    attributes
-  const given = { contentType, cacheControl, contentDisposition, contentEncoding, contentLanguage }
+function sourceOf(body: ObjectBody, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  return isByteStream(body) ? untilAbortedBytes(body, signal) : one(copyBytes(body))
+}
+
+async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+function listed(key: string, version: ObjectVersion): ListedObject {
+  const { size, etag, lastModified } = infoOf(key, version)
+  return { key, size, etag, lastModified }
+}
+
+function attributesOf(attributes: ObjectAttributes): ObjectAttributes & { readonly contentType: string } {
+  const { cacheControl, contentDisposition, contentEncoding, contentLanguage } = attributes
+  const given = { cacheControl, contentDisposition, contentEncoding, contentLanguage }
   const own: ObjectAttributes = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   )
-  return { ...own, metadata: { ...metadata } }
+  const { contentType = 'application/octet-stream', metadata } = attributes
+  return { ...own, contentType, metadata: { ...metadata } }
 }
 
-function infoOf(key: string, { bytes, etag, lastModifiedMs, attributes }: Version): ObjectInfo {
+function infoOf(key: string, { content, etag, lastModifiedMs, attributes }: ObjectVersion): ObjectInfo {
   const metadata = { ...attributes.metadata }
-  return { ...attributes, key, size: bytes.length, etag, lastModified: new Date(lastModifiedMs), metadata }
+  return { ...attributes, key, size: content.size, etag, lastModified: new Date(lastModifiedMs), metadata }
 }
 
 function conditionFailed(what: string, reason?: string): PortError {
@@ -303,7 +289,7 @@ function conditionFailed(what: string, reason?: string): PortError {
 }
 
 /** In the order of RFC 9110, section 13.2.2. */
-function checkConditions(version: Version, options: GetOptions): void {
+function checkConditions(version: ObjectVersion, options: GetOptions): void {
   const { ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince } = options
   if (ifMatch !== undefined) {
     if (ifMatch !== version.etag) throw conditionFailed('the etag is another')
@@ -332,11 +318,4 @@ function resolveRange(range: ByteRange, size: number): { readonly start: number;
     reason: 'range-not-satisfiable',
     details: { size: String(size) },
   })
-}
-
-/** The prefix that `key` comes under, or `undefined` where it is listed itself. */
-function commonPrefix(key: string, prefix: string, delimiter: string | undefined): string | undefined {
-  if (delimiter === undefined) return undefined
-  const end = key.indexOf(delimiter, prefix.length)
-  return end === -1 ? undefined : key.slice(0, end + delimiter.length)
 }

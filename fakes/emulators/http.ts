@@ -38,6 +38,8 @@ export interface ListenOptions {
   readonly port?: number
   /** The address to listen on. Any but this machine's own lets other machines in. @default '127.0.0.1' */
   readonly host?: string
+  /** Whether the process goes on for as long as it listens. @default true */
+  readonly keepsProcess?: boolean
 }
 
 /** A service that is served on loopback. */
@@ -54,8 +56,8 @@ export interface HttpListener extends AsyncDisposable {
  * @throws PortError `invalid-argument` for a port that is none; `unavailable` where it is taken
  */
 export async function listen(service: HttpService, options: ListenOptions = {}): Promise<HttpListener> {
-  checkFields('options', options, ['port', 'host'])
-  const { port = 0, host = '127.0.0.1' } = options
+  checkFields('options', options, ['port', 'host', 'keepsProcess'])
+  const { port = 0, host = '127.0.0.1', keepsProcess = true } = options
   checkInteger('port', port, { min: 0, max: 65_535 })
   checkText('host', host)
   const server = createServer((request, response) => void answer(service, request, response))
@@ -68,6 +70,10 @@ export async function listen(service: HttpService, options: ListenOptions = {}):
     })
     server.listen(port, host, resolve)
   })
+  if (!keepsProcess) {
+    server.unref()
+    server.on('connection', (socket) => socket.unref())
+  }
   return new Listener(server, host)
 }
 

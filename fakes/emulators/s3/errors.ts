@@ -103,6 +103,8 @@ const answers = {
   ],
   PreconditionFailed: [412, 'At least one of the pre-conditions you specified did not hold'],
   RequestTimeTooSkewed: [403, 'The difference between the request time and the current time is too large.'],
+  // Not Amazon's: Ceph's gateway and others answer it.
+  QuotaExceeded: [403, 'The quota of the bucket or of its owner is used up.'],
   RequestTimeout: [
     400,
     'Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.',
