@@ -29,6 +29,7 @@ export class Journal<Operation extends string> {
   readonly #running = new AsyncLocalStorage<OpenEntry<Operation>>()
   #entries: OpenEntry<Operation>[] = []
   #sequence = 0
+  #countsOn = false
   #longest = Number.POSITIVE_INFINITY
   readonly #listeners = new Set<(entry: JournalEntry<Operation> | undefined) => void>()
 
@@ -113,10 +114,15 @@ export class Journal<Operation extends string> {
     this.#entries = []
   }
 
+  /** From now on {@link clear} goes on counting too: for those who follow the journal across a reset. */
+  countOn(): void {
+    this.#countsOn = true
+  }
+
   /** Forgets the entries, and begins to count anew. */
   clear(): void {
     this.forget()
-    this.#sequence = 0
+    if (!this.#countsOn) this.#sequence = 0
     for (const listener of this.#listeners) listener(undefined)
   }
 }

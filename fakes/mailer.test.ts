@@ -79,6 +79,14 @@ describe('conditions', () => {
     )
   })
 
+  test('a mail that is seeded was sent before anyone was refused', () => {
+    const mailer = new FakeMailer()
+    mailer.refuse('ada@example.org')
+    mailer.greylist(1_000)
+    mailer.seed({ ...mail, to: ['ada@example.org'] })
+    expect(mailer.outbox).toMatchObject([{ recipients: ['ada@example.org'], refused: [] }])
+  })
+
   test('a mail that is seeded is there without call, and must be possible', () => {
     const mailer = new FakeMailer()
     mailer.faults.always('send', { error: 'unavailable' })

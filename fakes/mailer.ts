@@ -190,15 +190,10 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
     return first + this.#greylistMs - now
   }
 
-  /** Puts mails into the outbox as if sent before: no fault hits them and the journal does not show them. */
+  /** Puts mails into the outbox as if sent before: no fault and no refusal hits them and the journal does not show them. */
   seed(...messages: readonly MailMessage[]): void {
     for (const message of messages) checkMailMessage(message)
-    for (const message of messages) {
-      this.#take(copyMailMessage(message), {
-        from: addressOf(message.from),
-        recipients: mailRecipients(message),
-      })
-    }
+    for (const message of messages) this.#keep(message, { accepted: mailRecipients(message), refused: [] })
   }
 
   async send(message: MailMessage, _options?: CallOptions): Promise<MailReceipt> {
@@ -234,6 +229,19 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
       else refused.push({ recipient, reason: judgement.reason, retryable: judgement.retryable })
     }
     if (accepted.length === 0) throw allRefused(refused)
+    const messageId = this.#keep(message, { accepted, refused, source })
+    this.journal.effect(`accepted ${messageId} for ${accepted.length} of ${recipients.length} recipients`)
+    return { messageId, accepted, refused }
+  }
+
+  #keep(
+    message: MailMessage,
+    {
+      accepted,
+      refused,
+      source,
+    }: Omit<MailReceipt, 'messageId'> & { readonly source?: Uint8Array | undefined },
+  ): string {
     const messageId = message.messageId ?? this.#newMessageId(message)
     const mail: SentMail = {
       messageId,
@@ -244,8 +252,7 @@ export class FakeMailer extends Fake<Mailer> implements Mailer {
       source,
     }
     this.#outbox.push(copySent(mail))
-    this.journal.effect(`accepted ${messageId} for ${accepted.length} of ${recipients.length} recipients`)
-    return { messageId, accepted, refused }
+    return messageId
   }
 
   #newMessageId({ from }: MailMessage): string {

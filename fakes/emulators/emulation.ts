@@ -119,6 +119,7 @@ export async function startEmulators(options: EmulateOptions): Promise<RunningEm
     opened.defer(() => emulation.stop())
     services.set(emulation.service, { emulation, endpoint })
     emulation.journal.keep(keptEntries)
+    emulation.journal.countOn()
     emulation.journal.watch((entry) => {
       if (entry !== undefined && entry.effects.length > 0) store?.changed(emulation)
     })

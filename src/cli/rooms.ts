@@ -48,3 +48,8 @@ export async function contractOf(port: string): Promise<AnyContract | undefined>
   const load = Object.hasOwn(contracts, port) ? contracts[port] : undefined
   return load === undefined ? undefined : await loadVendor(load, ['fast-check'])
 }
+
+/** Emulators of other people's services, with what keeps and controls them. */
+export function emulators(): Promise<typeof import('../../fakes/emulators/emulation.ts')> {
+  return import('../../fakes/emulators/emulation.ts')
+}

@@ -4,11 +4,12 @@ import { PortError } from '../errors.ts'
 import { check } from './check.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { dev } from './dev.ts'
+import { emulate } from './emulate.ts'
 import { migrate } from './migrate.ts'
 import { verify } from './verify.ts'
 import { version } from './version.ts'
 
-const commands: Readonly<Record<string, Command>> = { dev, migrate, check, verify }
+const commands: Readonly<Record<string, Command>> = { dev, migrate, check, verify, emulate }
 
 /** Runs `portside` with these arguments; answers the exit code. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {

@@ -12,6 +12,7 @@ export interface AnyJournal {
   readonly last: number
   after(sequence: number): readonly JournalEntry[]
   keep(entries: number): void
+  countOn(): void
   watch(listener: (entry: JournalEntry | undefined) => void): () => void
   forget(): void
 }
