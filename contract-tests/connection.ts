@@ -23,8 +23,6 @@ export interface ConnectOptions<T extends object> {
 export interface OwnedConnection<T extends object> extends Connection<T> {
   /** Closes every client that is still open, without waiting for calls under way. */
   closeAll(): Promise<void>
-  /** A subject on an address where nothing listens. */
-  openUnreachable(): Promise<OpenSubject<T>>
 }
 
 /** Connects, and asks the service whether it is there, takes the credentials and refuses others. */

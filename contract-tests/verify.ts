@@ -93,7 +93,7 @@ export async function verify<T extends object>(options: VerifyOptions<T>): Promi
   writeFileSync(file, lines.join(''))
   const place = await options.makePlace(connection)
   options.onPlace?.(place.description)
-  const subject = subjectOf(options, connection, place, server)
+  const subject = subjectOf(options, place, server)
   const end = (): void => void connection.closeAll()
   signal.addEventListener('abort', end, { once: true })
   try {
@@ -127,7 +127,6 @@ export async function verify<T extends object>(options: VerifyOptions<T>): Promi
 
 function subjectOf<T extends object>(
   { subject: id, adapter }: VerifyOptions<T>,
-  connection: OwnedConnection<T>,
   place: Place<T>,
   server: ServerProduct | undefined,
 ): Subject<T> {
@@ -138,7 +137,7 @@ function subjectOf<T extends object>(
     adapter,
     server: async () => server,
     open: () => place.open(),
-    openUnreachable: () => connection.openUnreachable(),
+    openUnreachable: place.openUnreachable,
   }
 }
 

@@ -33,6 +33,7 @@ export async function keyValueStorePlace(
       }
       return { ...(await onService(connection, open)), dispose: () => remove(prefix) }
     },
+    openUnreachable: connection.openUnreachable,
     remove: () => remove(whole),
   }
 }

@@ -27,6 +27,7 @@ export async function mailerPlace(connection: Connection<Mailer>): Promise<Place
       }
       return { ...(await onService(connection, open)), limitation: limitation.reason }
     },
+    openUnreachable: connection.openUnreachable,
     remove: async () => {},
   }
 }

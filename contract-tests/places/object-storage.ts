@@ -41,6 +41,7 @@ export async function objectStoragePlace(
         dispose: () => remove(prefix),
       }
     },
+    openUnreachable: connection.openUnreachable,
     remove: () => remove(whole),
   }
 }

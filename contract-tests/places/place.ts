@@ -25,6 +25,8 @@ export interface Connection<T extends object> {
   readonly signal: AbortSignal
   /** A driver on the service's URL, or on what `change` makes of it. Whoever opens it closes it. */
   open(change?: (url: URL) => void): Promise<OpenDriver<T>>
+  /** A subject on an address where nothing listens. */
+  openUnreachable(): Promise<OpenSubject<T>>
   /** Puts the guard around it: the service's name, its secrets, the run's rate. */
   guard(driver: Driver<T>, observe?: (event: CallEvent) => void): Guarded<T>
 }
@@ -50,6 +52,8 @@ export interface Place<T extends object> {
   readonly description: string
   /** Opens it with nothing in it. */
   open(): Promise<OpenSubject<T>>
+  /** As `Subject.openUnreachable`. */
+  readonly openUnreachable?: (() => Promise<OpenSubject<T>>) | undefined
   /** Removes everything that was made, also after a failure. Twice resolves. */
   remove(): Promise<void>
 }

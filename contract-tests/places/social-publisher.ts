@@ -57,6 +57,7 @@ export async function socialPublisherPlace(
       }
       return { ...(await onService(connection, open)), limitation: limitation.reason, dispose: remove }
     },
+    openUnreachable: connection.openUnreachable,
     remove,
   }
 }

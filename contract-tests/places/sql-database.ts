@@ -45,6 +45,7 @@ export async function sqlDatabasePlace(connection: Connection<SqlDatabase>): Pro
       await emptied(connection, open, 'public')
       return onService(connection, open)
     },
+    openUnreachable: connection.openUnreachable,
     remove: () => administer((db) => db.execute(dropDatabase)),
   }
 }
@@ -80,6 +81,7 @@ async function schemaPlace(
       await emptied(connection, open, name)
       return onService(connection, open)
     },
+    openUnreachable: connection.openUnreachable,
     remove: () => administer((db) => db.execute(drop)),
   }
 }

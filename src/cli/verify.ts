@@ -227,6 +227,7 @@ function itself(really: Really | undefined): PlaceMaker {
       const { places } = await verification()
       return places.onService(connection, () => connection.open())
     },
+    openUnreachable: connection.openUnreachable,
     remove: async () => {},
   })
 }
