@@ -204,6 +204,8 @@ export class SqlModel {
       case 'copy':
         // So few rows are all read before the database has answered to one of them.
         if (command.fails) throw new OwnFailure()
+        // COPY gathers rows: their checks come before any unique key.
+        for (const each of command.items) this.#checkAmount(each)
         for (const each of command.items) this.#insert(each)
         this.#checkParents()
         return command.items.length
@@ -232,7 +234,7 @@ export class SqlModel {
   }
 
   #insert(given: Item): void {
-    if (given.amount < 0) throw new Refused('invalid-argument', 'items_amount_check')
+    this.#checkAmount(given)
     if (this.#items.has(given.id)) throw new Refused('already-exists', 'items_pkey')
     this.#checkName(given)
     this.#items.set(given.id, given)
@@ -242,10 +244,14 @@ export class SqlModel {
     const before = this.#items.get(at)
     if (before === undefined) return 0
     const after = change(before)
-    if (after.amount < 0) throw new Refused('invalid-argument', 'items_amount_check')
+    this.#checkAmount(after)
     this.#checkName(after)
     this.#items.set(at, after)
     return 1
+  }
+
+  #checkAmount({ amount }: Item): void {
+    if (amount < 0) throw new Refused('invalid-argument', 'items_amount_check')
   }
 
   #checkName({ id: own, name: wanted }: Item): void {
