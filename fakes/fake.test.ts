@@ -104,6 +104,20 @@ describe('a fake', () => {
     expect(clock.now()).toBe(new VirtualClock().now() + 5)
   })
 
+  test('that follows another shares its faults and its journal, not its state', async () => {
+    const [first, second] = [new FakeShelf(), new FakeShelf()]
+    second.follow(first)
+    first.faults.next('put', { error: 'conflict' })
+    expect([await codeOf(second.put('a', 'x')), await codeOf(first.put('a', 'x'))]).toEqual([
+      'conflict',
+      'ok',
+    ])
+    await second.put('b', 'x')
+    expect([first.size, second.size]).toEqual([1, 1])
+    expect(first.journal.entries.map(({ result }) => result)).toEqual(['conflict', 'ok', 'ok'])
+    expect(second.journal).toBe(first.journal)
+  })
+
   test('closes once and frees what it opened', async () => {
     const shelf = new FakeShelf()
     await shelf.guarded.close()

@@ -25,6 +25,7 @@ const controls = [
   'clock',
   'random',
   'reset',
+  'follow',
   'save',
   'load',
   'dump',
@@ -42,15 +43,13 @@ const controls = [
 export abstract class Fake<T extends object> implements FakeLike<T> {
   /** The port as app code gets it: the operations alone, none of the controls. */
   readonly guarded: Guarded<T>
-  /** Makes chosen calls fail or be slow. */
-  readonly faults: Faults<OperationName<T>>
-  /** Every call in order, and what it changed. */
-  readonly journal: Journal<OperationName<T>>
   /** What this fake takes for the time. A `VirtualClock` unless another was given. */
   readonly clock: Clock
   /** A number from 0 to below 1, the same sequence for the same seed. */
   protected readonly random: () => number
   readonly #port: string
+  #faults: Faults<OperationName<T>>
+  #journal: Journal<OperationName<T>>
 
   /**
    * @param port the port it stands in for
@@ -74,8 +73,8 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
         `"${taken}" is a control of every fake; an operation of "${port.name}" cannot have its name`,
       )
     }
-    this.journal = new Journal(this.clock)
-    this.faults = new Faults(port.name, names, this.clock, seededRandom((context.seed ?? 1) + 1))
+    this.#journal = new Journal(this.clock)
+    this.#faults = new Faults(port.name, names, this.clock, seededRandom((context.seed ?? 1) + 1))
     const self = this as unknown as Record<string, (...args: unknown[]) => unknown>
     const calls = Object.fromEntries(names.map((name) => [name, self[name]?.bind(this)])) as T
     this.guarded = guard(
@@ -97,6 +96,25 @@ export abstract class Fake<T extends object> implements FakeLike<T> {
     for (const name of names) {
       Object.defineProperty(this, name, { value: this.guarded.port[name as keyof T] })
     }
+  }
+
+  /** Makes chosen calls fail or be slow. */
+  get faults(): Faults<OperationName<T>> {
+    return this.#faults
+  }
+
+  /** Every call in order, and what it changed. */
+  get journal(): Journal<OperationName<T>> {
+    return this.#journal
+  }
+
+  /**
+   * From now on this fake has the faults and the journal of `other`, in place of its own: for several that stand in
+   * for one service together, such as the buckets of an object storage.
+   */
+  follow(other: Fake<T>): void {
+    this.#faults = other.faults
+    this.#journal = other.journal
   }
 
   /** Forgets all state, faults and journal. The clock goes on. */
