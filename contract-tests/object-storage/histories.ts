@@ -7,7 +7,8 @@ import type { ObjectStorage } from '../../src/ports/object-storage.ts'
 import type { Behaviour, BehaviourContext } from '../contract.ts'
 import { assertLinearizable, recordHistory, type SequentialModel } from '../linearizability.ts'
 
-type Input = { readonly key: string } & (
+/** One call of a client. */
+export type HistoryInput = { readonly key: string } & (
   | { readonly type: 'get' }
   | { readonly type: 'put'; readonly body: string }
   | { readonly type: 'put-if-absent'; readonly body: string }
@@ -15,11 +16,16 @@ type Input = { readonly key: string } & (
   | { readonly type: 'delete' }
 )
 /** The body that `get` gave, `done` of what changes, the code of a refusal. */
-type Output = string | undefined
+export type HistoryOutput = string | undefined
 
-/** The body that is stored; `null` where there is none. */
-function modelOf(etagOf: (body: string) => string): SequentialModel<string | null, Input, Output> {
-  const asked = (state: string | null, input: Input): readonly [after: string | null, output: Output] => {
+/** One object as it would be with one copy: the body that is stored, `null` where there is none. */
+export function historyModel(
+  etagOf: (body: string) => string,
+): SequentialModel<string | null, HistoryInput, HistoryOutput> {
+  const asked = (
+    state: string | null,
+    input: HistoryInput,
+  ): readonly [after: string | null, output: HistoryOutput] => {
     switch (input.type) {
       case 'get':
         return [state, state ?? undefined]
@@ -45,7 +51,8 @@ function modelOf(etagOf: (body: string) => string): SequentialModel<string | nul
   }
 }
 
-async function run(storage: ObjectStorage, input: Input): Promise<Output> {
+/** Makes the call. */
+export async function runHistoryInput(storage: ObjectStorage, input: HistoryInput): Promise<HistoryOutput> {
   const { key } = input
   switch (input.type) {
     case 'get': {
@@ -71,16 +78,17 @@ async function run(storage: ObjectStorage, input: Input): Promise<Output> {
  * A service may also answer a race with `conflict`, which says nothing of what is stored: it is none of the model's
  * answers, and not applied.
  */
-const refused = ({ code, outcome }: PortError): Output =>
+export const refusedInHistory = ({ code, outcome }: PortError): HistoryOutput =>
   outcome === 'not-applied' && code === 'precondition-failed' ? code : undefined
 
-const bodies = ['a', 'b', 'c'] as const
+/** The bodies that are put. */
+export const historyBodies = ['a', 'b', 'c'] as const
 const key = fc.constantFrom('one', 'other')
-const body = fc.constantFrom(...bodies)
+const body = fc.constantFrom(...historyBodies)
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name)
 
-/** Several clients' calls; with `ifMatch` only where the subject has it. */
-function clientsOf(etags: readonly string[]): fc.Arbitrary<readonly (readonly Input[])[]> {
+/** Several clients' calls; with `ifMatch` only where etags are given. */
+export function historiesOf(etags: readonly string[]): fc.Arbitrary<readonly (readonly HistoryInput[])[]> {
   const unconditional = [
     fc.record({ type: type('get'), key }),
     fc.record({ type: type('put'), key, body }),
@@ -89,7 +97,7 @@ function clientsOf(etags: readonly string[]): fc.Arbitrary<readonly (readonly In
   ] as const
   const etag = fc.nat(Math.max(0, etags.length - 1)).map((index) => etags[index] ?? '')
   const matching = fc.record({ type: type('put-if-match'), key, body, etag })
-  const input: fc.Arbitrary<Input> =
+  const input: fc.Arbitrary<HistoryInput> =
     etags.length === 0 ? fc.oneof(...unconditional) : fc.oneof(...unconditional, matching, matching)
   return fc.array(fc.array(input, { minLength: 1, maxLength: 8 }), { minLength: 2, maxLength: 5 })
 }
@@ -101,17 +109,17 @@ async function judge(
 ): Promise<void> {
   const other = await openAnother?.()
   assert.ok(other)
-  const model = modelOf((content) => etags.get(content) ?? '')
+  const model = historyModel((content) => etags.get(content) ?? '')
   let round = 0
   try {
     await fc.assert(
-      fc.asyncProperty(clientsOf([...etags.values()]), async (each) => {
+      fc.asyncProperty(historiesOf([...etags.values()]), async (each) => {
         round += 1
         const fresh = each.map((all) => all.map((input) => ({ ...input, key: `${input.key}${round}` })))
         const history = await recordHistory(
           fresh,
-          (input, client) => run(client % 2 === 0 ? port : other.port, input),
-          refused,
+          (input, client) => runHistoryInput(client % 2 === 0 ? port : other.port, input),
+          refusedInHistory,
         )
         assertLinearizable(model, history)
       }),
@@ -138,7 +146,7 @@ export const histories: readonly Behaviour<ObjectStorage>[] = [
     needs: ['openAnother'],
     async check(context) {
       const etags = new Map<string, string>()
-      for (const content of bodies) etags.set(content, (await context.port.put('etag', content)).etag)
+      for (const content of historyBodies) etags.set(content, (await context.port.put('etag', content)).etag)
       await judge(context, etags)
     },
   },

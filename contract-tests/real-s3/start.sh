@@ -3,39 +3,115 @@
 #
 #   start.sh DIRECTORY [PORT]
 #
-# DIRECTORY must not exist; it holds everything, and stop.sh removes it. Uses PORT (default 7480) for S3 and the 19
-# ports after it for the store behind. Prints the service URL that object-storage.real.test.ts takes.
-# Where the packages are missing and this is root, they are installed.
+# DIRECTORY holds everything, and stop.sh removes it. It must not exist, or be what a server that was killed left.
+# Uses PORT for S3 and the 19 ports after it for the store behind; by default the first of such a row that is free.
+# Prints the service URL that object-storage.real.test.ts takes.
+# Where the packages are missing they are installed, if this is root; else, or with PORTSIDE_REAL_S3_UNPACK=1, they are
+# unpacked into PORTSIDE_REAL_S3_CACHE (default ~/.cache/portside/ceph-rgw) and nothing of the system is changed.
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-unset CEPH_CONF CEPH_ARGS CEPH_KEYRING || true
+unset CEPH_CONF CEPH_ARGS CEPH_KEYRING LD_LIBRARY_PATH || true
 
 directory=${1:?usage: start.sh DIRECTORY [PORT]}
-port=${2:-7480}
+port=${2:-}
 here=$(cd "$(dirname "$0")" && pwd)
 access_key=PORTSIDETESTKEY00001
 secret_key=loopback/tests+only0000000000000000000001
 bucket=portside-tests
+packages=(ceph-mon ceph-osd radosgw curl)
+programs=(ceph-mon ceph-osd radosgw radosgw-admin monmaptool osdmaptool curl)
 
 fail() { echo "start.sh: $*" >&2; exit 1; }
 
-for command in ceph-mon ceph-osd radosgw radosgw-admin monmaptool osdmaptool curl; do
-  command -v "$command" >/dev/null && continue
-  [[ $(id -u) = 0 ]] || fail "$command is missing; as root: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw curl"
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ceph-mon ceph-osd radosgw curl; } >&2
-  break
-done
-[[ ! -e $directory ]] || fail "$directory exists"
-for taken in "$port" $((port + 1)); do
-  if (exec 3<>"/dev/tcp/127.0.0.1/$taken") 2>/dev/null; then fail "port $taken is taken"; fi
-done
+missing() { for program in "${programs[@]}"; do command -v "$program" >/dev/null || return 0; done; return 1; }
+
+install_packages() {
+  local quiet=(-o Dpkg::Use-Pty=0 -o Acquire::Retries=2 -qq)
+  apt-get "${quiet[@]}" update
+  # policy-rc.d: the packages must not start daemons of their own.
+  local policy=/usr/sbin/policy-rc.d made=
+  if [[ ! -e $policy ]]; then printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; made=1; fi
+  local code=0
+  DEBIAN_FRONTEND=noninteractive apt-get "${quiet[@]}" install -y --no-install-recommends "${packages[@]}" || code=$?
+  [[ ! $made ]] || rm -f $policy
+  return $code
+}
+
+# With lists and archives of its own apt needs no right. What the system has already is not fetched again.
+unpack_packages() { # ROOT
+  local root=$1 work archive
+  mkdir -p "$(dirname "$root")"
+  work=$(mktemp -d "$root.XXXXXX")
+  mkdir -p "$work"/{lists,archives}/partial "$work/root"
+  cat >"$work/apt.conf" <<CONF
+Dir::State::Lists "$work/lists";
+Dir::Cache "$work";
+Dir::Cache::Archives "$work/archives";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+APT::Sandbox::User "";
+APT::Keep-Downloaded-Packages "true";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Debug::NoLocking "true";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+CONF
+  export APT_CONFIG=$work/apt.conf
+  if apt-get -qq update && apt-get -qq install -y --no-install-recommends --download-only "${packages[@]}"; then
+    for archive in "$work"/archives/*.deb; do dpkg -x "$archive" "$work/root" || break; done
+    # Whole or not at all: another start may be at the same.
+    [[ -x $work/root/usr/bin/radosgw ]] && mv -T "$work/root" "$root" 2>/dev/null || true
+  fi
+  unset APT_CONFIG
+  rm -rf "$work"
+  [[ -d $root ]]
+}
+
+root=
+if missing; then
+  if [[ $(id -u) = 0 && ! ${PORTSIDE_REAL_S3_UNPACK:-} ]]; then
+    install_packages >&2 || fail "apt-get could not install ${packages[*]}; is there a network?"
+  else
+    root=${PORTSIDE_REAL_S3_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portside/ceph-rgw}
+    [[ -d $root ]] || unpack_packages "$root" >&2 ||
+      fail "apt-get could not fetch ${packages[*]}; is there a network? Or as root: apt-get install ${packages[*]}"
+    export PATH=$root/usr/sbin:$root/usr/bin:$PATH
+  fi
+  hash -r
+  ! missing || fail "the packages ${packages[*]} did not bring all of: ${programs[*]}"
+fi
+# Where the plugins and the libraries of unpacked packages are.
+libraries=$root/usr/lib/$(uname -m)-linux-gnu
+[[ ! $root ]] || export LD_LIBRARY_PATH=$libraries:$libraries/ceph:$root/lib/$(uname -m)-linux-gnu
+
+if [[ -e $directory ]]; then
+  if [[ -f $directory/.portside-real-s3 ]]; then
+    ! "$here/stop.sh" --running "$directory" || fail "a server runs in $directory; end it with stop.sh"
+    "$here/stop.sh" "$directory"
+  else
+    rmdir "$directory" 2>/dev/null || fail "$directory exists"
+  fi
+fi
+
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+if [[ $port ]]; then
+  for taken in "$port" $((port + 1)); do is_free "$taken" || fail "port $taken is taken"; done
+else
+  # Not the same row each time: two that start at once would both find it free.
+  for _ in $(seq 50); do
+    port=$((17480 + 20 * (RANDOM % 600)))
+    is_free "$port" && is_free $((port + 1)) && break
+  done
+fi
 
 mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
 mkdir "$directory"/{mon,osd,rgw,run,log}
 touch "$directory/.portside-real-s3"
 started=
-trap '[[ $started ]] || { tail -n 5 "$directory"/log/*.err >&2; "$here/stop.sh" "$directory"; }' EXIT
+trap '[[ $started ]] || { tail -n 5 "$directory"/log/*.err >&2 2>/dev/null || true; "$here/stop.sh" "$directory"; }' EXIT
 
 cat >"$directory/ceph.conf" <<CONF
 [global]
@@ -123,6 +199,15 @@ rgw usage max shards = 1
 rgw objexp hints num shards = 1
 rgw crypt require ssl = false
 CONF
+if [[ $root ]]; then
+  cat >>"$directory/ceph.conf" <<CONF
+
+[global]
+plugin dir = $libraries/ceph
+erasure code dir = $libraries/ceph/erasure-code
+osd class dir = $libraries/rados-classes
+CONF
+fi
 
 launch() { # NAME COMMAND...
   local name=$1

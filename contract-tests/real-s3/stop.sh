@@ -2,9 +2,12 @@
 # Ends the server that start.sh started in DIRECTORY, and removes DIRECTORY.
 #
 #   stop.sh DIRECTORY
+#   stop.sh --running DIRECTORY   only says, by its exit code, whether any of it runs
 set -u
-directory=${1:?usage: stop.sh DIRECTORY}
-[[ -e $directory ]] || exit 0
+ask=
+if [[ ${1:-} = --running ]]; then ask=1; shift; fi
+directory=${1:?usage: stop.sh [--running] DIRECTORY}
+[[ -e $directory ]] || exit ${ask:-0}
 directory=$(cd "$directory" && pwd)
 [[ -f $directory/.portside-real-s3 ]] || { echo "stop.sh: $directory was not made by start.sh" >&2; exit 1; }
 
@@ -15,6 +18,7 @@ pids=()
 for name in rgw osd mon; do
   pid=$(cat "$directory/run/$name.pid" 2>/dev/null) && ours "$pid" && pids+=("$pid")
 done
+[[ ! $ask ]] || exit $((${#pids[@]} == 0))
 # The data is thrown away, so there is nothing to shut down in order.
 ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}"
 for _ in $(seq 100); do
