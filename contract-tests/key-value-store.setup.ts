@@ -4,8 +4,10 @@ import { Redis } from 'ioredis'
 import { redis } from '../adapters/redis/index.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
+import type { PortErrorCode } from '../src/errors.ts'
 import { KeyValueStore } from '../src/ports/key-value-store.ts'
 import { ServiceUrl } from '../src/services/url.ts'
+import { notingCodes } from './codes.ts'
 import type { OpenSubject } from './contract.ts'
 import type { InsideKeyValueStore } from './key-value-store/inside.ts'
 import { networkTo } from './network.ts'
@@ -18,7 +20,13 @@ export interface OwnRedis {
   readonly admins: readonly string[]
 }
 
-export async function openOn(url: string, own?: OwnRedis): Promise<OpenSubject<KeyValueStore>> {
+/** @param seen where the code of every failure goes */
+export async function openOn(
+  url: string,
+  own?: OwnRedis,
+  seen: Set<PortErrorCode> = new Set(),
+): Promise<OpenSubject<KeyValueStore>> {
+  const clientOf: Client = (text, observe) => openRedis(text, seen, observe)
   const open = (): Promise<Guarded<KeyValueStore>> => clientOf(url)
   const refused = `canary-${randomBytes(8).toString('hex')}`
   // A cluster's nodes say by themselves where they are, so no proxy gets in between.
@@ -34,24 +42,31 @@ export async function openOn(url: string, own?: OwnRedis): Promise<OpenSubject<K
     passTime: (ms) => systemClock.sleep(ms),
     canaries: [decodeURIComponent(new URL(url).password), refused],
     server: own?.server,
-    inside: own && insideOf(url, own.admins),
+    inside: own && insideOf(url, own.admins, clientOf),
     network,
     dispose: network && (() => network.close()),
   }
 }
 
-async function clientOf(text: string, observe?: (event: CallEvent) => void): Promise<Guarded<KeyValueStore>> {
+type Client = (text: string, observe?: (event: CallEvent) => void) => Promise<Guarded<KeyValueStore>>
+
+async function openRedis(
+  text: string,
+  seen: Set<PortErrorCode>,
+  observe?: (event: CallEvent) => void,
+): Promise<Guarded<KeyValueStore>> {
   const parsed = ServiceUrl.parse(text, redis.parameters)
   if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
   const driver = await redis.open(parsed.url, { service: 'store', clock: systemClock })
-  return guard(KeyValueStore, driver, { secrets: parsed.url.secrets, observe })
+  const guarded = guard(KeyValueStore, driver, { secrets: parsed.url.secrets, observe })
+  return notingCodes(KeyValueStore, guarded, seen)
 }
 
 function changed(text: string, parts: Partial<Record<'username' | 'password' | 'port', string>>): string {
   return Object.assign(new URL(text), parts).href
 }
 
-function insideOf(url: string, admins: readonly string[]): InsideKeyValueStore {
+function insideOf(url: string, admins: readonly string[], clientOf: Client): InsideKeyValueStore {
   const { pathname, searchParams } = new URL(url)
   const onEach = (work: (node: Redis) => Promise<unknown>): Promise<unknown> =>
     Promise.all(admins.map((admin) => asAdmin(admin, work)))

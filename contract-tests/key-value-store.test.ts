@@ -1,9 +1,11 @@
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Guarded } from '../src/calls/guard.ts'
+import type { PortErrorCode } from '../src/errors.ts'
 import type { KeyValueStore } from '../src/ports/key-value-store.ts'
 import { namespace } from '../src/ports/key-value-views.ts'
 import type { OpenSubject, Subject } from './contract.ts'
 import type { InsideKeyValueStore } from './key-value-store/inside.ts'
+import { keyValueStoreCodes } from './key-value-store/refusals.ts'
 import { openOn } from './key-value-store.setup.ts'
 import { keyValueStoreContract } from './key-value-store.ts'
 import { type OwnServer, startServer } from './servers.ts'
@@ -16,25 +18,33 @@ beforeAll(async () => {
 afterAll(() => server.dispose())
 
 let places = 0
+const seen = new Set<PortErrorCode>()
 
 const onSingle: Subject<KeyValueStore> = {
   name: 'ioredis on redis 7.0',
   kind: 'real',
   async open() {
     places += 1
-    return openOn(await server.provision(`place${places}`), { server, admins: [server.adminUrl()] })
+    return openOn(await server.provision(`place${places}`), { server, admins: [server.adminUrl()] }, seen)
   },
-  openUnreachable: () => openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0'),
+  openUnreachable: () => openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0', undefined, seen),
 }
 
 const onNamespace: Subject<KeyValueStore> = {
   name: 'a namespace on redis 7.0',
   kind: 'real',
   open: async () => namespaced(await onSingle.open()),
-  openUnreachable: async () => namespaced(await openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0')),
+  openUnreachable: async () =>
+    namespaced(await openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0', undefined, seen)),
 }
 
 describeContract(keyValueStoreContract, onSingle)
+
+test('every code that a store on a server can fail with was provoked, and no other', ({ skip }) => {
+  if (places < keyValueStoreContract.behaviours.length) skip('only a part of the behaviours was run')
+  expect([...seen].toSorted()).toEqual(keyValueStoreCodes)
+})
+
 describeContract(keyValueStoreContract, onNamespace)
 
 function namespaced(open: OpenSubject<KeyValueStore>): OpenSubject<KeyValueStore> {

@@ -1,17 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { afterAll, beforeAll, inject } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { postgres } from '../adapters/postgres/index.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
+import type { PortErrorCode } from '../src/errors.ts'
 import { SqlDatabase } from '../src/ports/sql-database.ts'
 import { ServiceUrl } from '../src/services/url.ts'
+import { notingCodes } from './codes.ts'
 import { defineContract, type OpenSubject, type Subject } from './contract.ts'
 import { networkTo } from './network.ts'
 import { type FreshPlace, freshPostgres, pins, startServer } from './servers.ts'
 import type { InsideSqlDatabase } from './sql-database/inside.ts'
+import { sqlDatabaseCodes } from './sql-database/limits.ts'
 import { sqlDatabaseContract } from './sql-database.ts'
 import { describeContract } from './vitest.ts'
+
+const seen = new Set<PortErrorCode>()
+let opened = 0
 
 async function openPostgres(
   text: string,
@@ -20,7 +26,8 @@ async function openPostgres(
   const parsed = ServiceUrl.parse(text, postgres.parameters)
   if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
   const driver = await postgres.open(parsed.url, { service: 'orders', clock: systemClock })
-  return guard(SqlDatabase, driver, { service: 'orders', secrets: parsed.url.secrets, observe })
+  const guarded = guard(SqlDatabase, driver, { service: 'orders', secrets: parsed.url.secrets, observe })
+  return notingCodes(SqlDatabase, guarded, seen)
 }
 
 function changed(
@@ -110,6 +117,7 @@ const shared: Subject<SqlDatabase> = {
   async open() {
     // Emptied rather than made anew, which takes many times as long.
     await empty(place.url)
+    opened += 1
     return openAt(place.url, inject('postgresUrl'))
   },
 }
@@ -138,3 +146,8 @@ const others = behaviours.filter((behaviour) => !needsServer.includes(behaviour)
 
 describeContract(defineContract(SqlDatabase, others), shared)
 describeContract(defineContract(SqlDatabase, needsServer), own)
+
+test('every code that a database on a server can fail with was provoked, and no other', ({ skip }) => {
+  if (opened < others.length) skip('only a part of the behaviours was run')
+  expect([...seen].toSorted()).toEqual(sqlDatabaseCodes)
+})

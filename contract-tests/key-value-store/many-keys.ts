@@ -118,6 +118,15 @@ export const manyKeys: readonly Behaviour<KeyValueStore>[] = [
     },
   },
   {
+    id: 'many/over-its-deadline',
+    sentence: 'Reading more keys than the deadline allows is timeout, not applied, and the next call works.',
+    async check({ port }) {
+      const reading = port.getMany(numbered(20_000), { timeoutMs: 1 })
+      await expectPortError(reading, 'timeout', { outcome: 'not-applied', retryable: true })
+      assert.equal(await port.get('k'), undefined)
+    },
+  },
+  {
     id: 'many/cancelled-half-way-tells-of-each',
     sentence:
       'A setMany cancelled half way either rejects with nothing written or says of each key what became of it.',
