@@ -246,6 +246,7 @@ export class ObjectModel {
   }
 }
 
-function etagOf(body: Uint8Array): string {
+/** The etag of what is stored in one piece. */
+export function etagOf(body: Uint8Array | string): string {
   return `"${createHash('md5').update(body).digest('hex')}"`
 }
