@@ -79,12 +79,106 @@ describe('conditions', () => {
     )
   })
 
+  test('recipients beyond the limit are refused for now, and the others get the mail', async () => {
+    const mailer = new FakeMailer()
+    mailer.limitRecipients(1)
+    expect(mailer.maxRecipients).toBe(1)
+    const { accepted, refused } = await mailer.send({ ...mail, cc: ['bob@example.org'] })
+    expect(accepted).toEqual(['ada@example.org'])
+    expect(refused).toEqual([
+      { recipient: 'bob@example.org', reason: 'too many recipients', retryable: true },
+    ])
+  })
+
+  test("a greylist keeps each sender and recipient waiting once, on the fake's clock", async () => {
+    const clock = new VirtualClock()
+    const mailer = new FakeMailer({ clock })
+    mailer.greylist(60_000)
+    await expect(mailer.send(mail)).rejects.toMatchObject({ code: 'rejected', retryable: true })
+    clock.advance(59_999)
+    await expect(mailer.send(mail)).rejects.toMatchObject({
+      details: { 'ada@example.org': 'greylisted, try again in 1 seconds' },
+    })
+    clock.advance(1)
+    await mailer.send(mail)
+    await mailer.send({ ...mail, to: ['ADA@example.org'] })
+    await expect(mailer.send({ ...mail, from: 'other@example.com' })).rejects.toMatchObject({
+      retryable: true,
+    })
+    mailer.greylist(0)
+    await mailer.send({ ...mail, from: 'other@example.com' })
+  })
+
+  test('a recipient that is refused for good is not first greylisted', () => {
+    const mailer = new FakeMailer()
+    mailer.greylist(60_000)
+    mailer.refuse('ada@example.org')
+    const attempt = { recipient: 'ada@example.org', from: 'a@example.com' }
+    expect(mailer.judge(attempt)).toMatchObject({ cause: 'refused', retryable: false })
+    mailer.accept('ada@example.org')
+    expect(mailer.judge(attempt)).toMatchObject({ cause: 'greylisted', retryable: true })
+    expect(mailer.judge({ ...attempt, client: '192.0.2.1' })).toMatchObject({ cause: 'greylisted' })
+  })
+
+  test.each([0, -1, 1.5, 1_001])('a limit of %d recipients is refused', (maxRecipients) => {
+    expect(() => new FakeMailer().limitRecipients(maxRecipients)).toThrow(
+      expect.objectContaining({ code: 'invalid-argument' }),
+    )
+  })
+
   test('a mail that is seeded was sent before anyone was refused', () => {
     const mailer = new FakeMailer()
     mailer.refuse('ada@example.org')
     mailer.greylist(1_000)
     mailer.seed({ ...mail, to: ['ada@example.org'] })
     expect(mailer.outbox).toMatchObject([{ recipients: ['ada@example.org'], refused: [] }])
+  })
+
+  test('recipients beyond the limit are refused for now, and the others get the mail', async () => {
+    const mailer = new FakeMailer()
+    mailer.limitRecipients(1)
+    expect(mailer.maxRecipients).toBe(1)
+    const { accepted, refused } = await mailer.send({ ...mail, cc: ['bob@example.org'] })
+    expect(accepted).toEqual(['ada@example.org'])
+    expect(refused).toEqual([
+      { recipient: 'bob@example.org', reason: 'too many recipients', retryable: true },
+    ])
+  })
+
+  test("a greylist keeps each sender and recipient waiting once, on the fake's clock", async () => {
+    const clock = new VirtualClock()
+    const mailer = new FakeMailer({ clock })
+    mailer.greylist(60_000)
+    await expect(mailer.send(mail)).rejects.toMatchObject({ code: 'rejected', retryable: true })
+    clock.advance(59_999)
+    await expect(mailer.send(mail)).rejects.toMatchObject({
+      details: { 'ada@example.org': 'greylisted, try again in 1 seconds' },
+    })
+    clock.advance(1)
+    await mailer.send(mail)
+    await mailer.send({ ...mail, to: ['ADA@example.org'] })
+    await expect(mailer.send({ ...mail, from: 'other@example.com' })).rejects.toMatchObject({
+      retryable: true,
+    })
+    mailer.greylist(0)
+    await mailer.send({ ...mail, from: 'other@example.com' })
+  })
+
+  test('a recipient that is refused for good is not first greylisted', () => {
+    const mailer = new FakeMailer()
+    mailer.greylist(60_000)
+    mailer.refuse('ada@example.org')
+    const attempt = { recipient: 'ada@example.org', from: 'a@example.com' }
+    expect(mailer.judge(attempt)).toMatchObject({ cause: 'refused', retryable: false })
+    mailer.accept('ada@example.org')
+    expect(mailer.judge(attempt)).toMatchObject({ cause: 'greylisted', retryable: true })
+    expect(mailer.judge({ ...attempt, client: '192.0.2.1' })).toMatchObject({ cause: 'greylisted' })
+  })
+
+  test.each([0, -1, 1.5, 1_001])('a limit of %d recipients is refused', (maxRecipients) => {
+    expect(() => new FakeMailer().limitRecipients(maxRecipients)).toThrow(
+      expect.objectContaining({ code: 'invalid-argument' }),
+    )
   })
 
   test('a mail that is seeded is there without call, and must be possible', () => {
@@ -103,10 +197,12 @@ describe('conditions', () => {
     await mailer.send(mail)
     mailer.refuse('ada@example.org')
     mailer.limitSize(1)
+    mailer.greylist(60_000)
+    mailer.limitRecipients(1)
     mailer.faults.always('send', { error: 'unavailable' })
     mailer.reset()
     expect([mailer.outbox, mailer.journal.entries, mailer.faults.pending]).toEqual([[], [], []])
-    expect((await mailer.send(mail)).accepted).toEqual(['ada@example.org'])
+    expect((await mailer.send({ ...mail, cc: ['bob@example.org'] })).accepted).toHaveLength(2)
   })
 })
 
