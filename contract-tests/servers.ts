@@ -80,7 +80,10 @@ export async function startRedisCluster(): Promise<OwnRedisCluster> {
   const recipe = clusterNode(randomBytes(12).toString('hex'))
   try {
     for (let count = 0; count < 3; count += 1) {
-      nodes.push(await own((directory) => recipe.start({ version: pins.redis, directory })))
+      // A free port may be taken between its choice and its use; of a node's two only the first is chosen anew.
+      const start = (): Promise<OwnServer> =>
+        own((directory) => recipe.start({ version: pins.redis, directory }))
+      nodes.push(await start().catch(start).catch(start))
     }
     const urls = nodes.map((node) => node.adminUrl())
     await joinCluster(urls)
