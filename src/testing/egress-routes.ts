@@ -96,8 +96,8 @@ function connectThrough(gate: Gate, systemLookups: ReadonlySet<unknown>, origina
     const port = Number(options.port)
     if (isLoopbackAddress(host) || gate.allows(host, port)) return original.apply(this, args)
 
-    const refuse = (target: string) =>
-      gate.refuse(this instanceof tls.TLSSocket ? 'tls' : 'net', target, port)
+    const via = this instanceof tls.TLSSocket ? 'tls' : 'net'
+    const refuse = (target: string) => gate.refuse(via, target, port)
     const own = systemLookups.has(options.lookup) ? undefined : options.lookup
     const again = (changed: { readonly host: string; readonly lookup: unknown }) => {
       return original.call(this, derived(options, changed), ...callbackOf(args))
@@ -107,11 +107,15 @@ function connectThrough(gate: Gate, systemLookups: ReadonlySet<unknown>, origina
       return again({ host, lookup: judged(own as LookupFunction, isOpen, refuse) })
     }
     if (isLocalhost(host)) return again({ host, lookup: localhostLookup })
-    // By a lookup that fails, Node itself brings the socket to its end, as it does for a name that does not exist.
-    const error = refuse(host)
+    // By a lookup that fails, Node itself brings the socket to its end, as it does for a name that does not exist. It
+    // asks it at once. What stands in between and answers in place of the host, as msw does for what it handles, never
+    // asks it, and then nothing was attempted.
+    // An address is asked of no lookup, so it is refused even where something would have answered for it.
+    const refusal = gate.refusal(via, host, port)
+    const error = isIP(host) === 0 ? undefined : refusal()
     const lookup: LookupFunction = (_name, _options, callback) =>
-      process.nextTick(callback as Callback, error)
-    return again({ host: 'refused.invalid', lookup })
+      process.nextTick(callback as Callback, error ?? refusal())
+    return again({ host: error === undefined ? host : 'refused.invalid', lookup })
   }
 }
 

@@ -111,6 +111,14 @@ const routes: readonly Row[] = [
   ['fetch of an address as one number', 'fetch', outside, 80, () => fetch('http://3221225985/')],
   ['fetch of an address in hexadecimal', 'fetch', outside, 80, () => fetch('http://0xc0.0.0x2.1/')],
   ['fetch of a wildcard address', 'fetch', '0.0.0.0', 8080, () => fetch('http://0.0.0.0:8080/')],
+  ['undici’s request', 'undici', name, 443, () => dispatcher().request(asked(`https://${name}`))],
+  [
+    'undici’s request of an address',
+    'undici',
+    outside,
+    80,
+    () => dispatcher().request(asked(`http://${outside}`)),
+  ],
   ['WebSocket', 'websocket', name, 443, () => webSocket(`wss://${name}/`)],
   ['http.request', 'http', name, 80, () => failureOf(http.request(`http://${name}/`).end())],
   ['http.get of options', 'http', outside, 81, () => failureOf(http.get({ host: outside, port: 81 }))],
@@ -244,6 +252,19 @@ const routes: readonly Row[] = [
   ],
   ['mail servers of localhost', 'dns', 'localhost', undefined, () => dnsPromises.resolveMx('localhost')],
 ]
+
+interface Dispatcher {
+  request(options: object): Promise<unknown>
+}
+
+/** Node's own undici, behind fetch: Node exports it no other way, and the package is no dependency here. */
+function dispatcher(): Dispatcher {
+  return (globalThis as unknown as Record<symbol, Dispatcher>)[
+    Symbol.for('undici.globalDispatcher.1')
+  ] as Dispatcher
+}
+
+const asked = (origin: string): object => ({ origin, path: '/receipt.pdf', method: 'GET' })
 
 /** The one API that tells nobody why it failed: only the ledger knows. */
 async function webSocket(url: string): Promise<never> {

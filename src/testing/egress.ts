@@ -13,7 +13,17 @@ import { AllowedHosts, hostAndPort } from './egress-hosts.ts'
 import { installRoutes } from './egress-routes.ts'
 
 /** Which API an attempt came through. */
-export type EgressRoute = 'fetch' | 'websocket' | 'http' | 'https' | 'http2' | 'net' | 'tls' | 'dgram' | 'dns'
+export type EgressRoute =
+  | 'fetch'
+  | 'undici'
+  | 'websocket'
+  | 'http'
+  | 'https'
+  | 'http2'
+  | 'net'
+  | 'tls'
+  | 'dgram'
+  | 'dns'
 
 /** One refused attempt to reach the outside. */
 export interface EgressAttempt {
@@ -65,6 +75,9 @@ let uninstallRoutes: (() => void) | undefined
  * `localhost` is answered without asking a server. A connection under a `lookup` of the caller's own is judged by
  * the addresses that it answers. A name server on loopback may be asked if it does not listen on port 53, where
  * machines keep forwarders. Connections that were open before are left alone.
+ *
+ * Under msw, whichever of both came first, what a handler answers is no attempt, and what msw lets pass is refused.
+ * An address outside, in place of a name, is refused even where there is a handler for it.
  * @throws PortError `invalid-argument` for an entry of `allow` that is no host
  */
 export function installEgressGuard(options: EgressGuardOptions = {}): EgressGuard {
@@ -137,27 +150,34 @@ const gate: Gate = {
     for (const { hosts } of installed) hosts.learn(name, addresses)
   },
   underFetch: (call) => fetchCaller.run(traceHere(), call),
-  refuse(via, host, port) {
+  refuse: (via, host, port) => gate.refusal(via, host, port)(),
+  refusal(via, host, port) {
     const here = traceHere().stack ?? ''
-    const route = routeOf(via, here)
-    const stack = route === 'fetch' ? (fetchCaller.getStore()?.stack ?? here) : here
-    const target = hostAndPort(host, port)
-    const error = new PortError({
-      code: 'permission-denied',
-      message:
-        `${route} to ${target} was refused by the egress guard: a test reaches nothing outside this machine. ` +
-        `Use a fake or a server on loopback, or allow it: \`allow: ['${target}']\` in installEgressGuard or in testWith's egress`,
-      subject: target,
-      details: { route, host, ...(port === undefined ? {} : { port: String(port) }) },
-    })
-    // Whoever reads it looks for the caller, not for the guard.
-    error.stack = [`${error.name}: ${error.message}`, ...framesOf(stack).map((frame) => `    ${frame}`)].join(
-      '\n',
-    )
-    const attempt: EgressAttempt = { route, host, port, caller: callerIn(stack), error }
-    for (const guard of installed) guard.ledger.push(attempt)
-    return error
+    const caller = fetchCaller.getStore()
+    const route = routeOf(via, here, caller !== undefined)
+    const stack = route === 'fetch' ? (caller?.stack ?? here) : here
+    return () => refused(route, host, port, stack)
   },
+}
+
+/** Puts an attempt into every ledger and answers its error. */
+function refused(route: EgressRoute, host: string, port: number | undefined, stack: string): PortError {
+  const target = hostAndPort(host, port)
+  const error = new PortError({
+    code: 'permission-denied',
+    message:
+      `${route} to ${target} was refused by the egress guard: a test reaches nothing outside this machine. ` +
+      `Use a fake or a server on loopback, or allow it: \`allow: ['${target}']\` in installEgressGuard or in testWith's egress`,
+    subject: target,
+    details: { route, host, ...(port === undefined ? {} : { port: String(port) }) },
+  })
+  // Whoever reads it looks for the caller, not for the guard.
+  error.stack = [`${error.name}: ${error.message}`, ...framesOf(stack).map((frame) => `    ${frame}`)].join(
+    '\n',
+  )
+  const attempt: EgressAttempt = { route, host, port, caller: callerIn(stack), error }
+  for (const guard of installed) guard.ledger.push(attempt)
+  return error
 }
 
 /** Where the call came from, deep enough to see past a client's own frames. */
@@ -171,11 +191,16 @@ function traceHere(): { readonly stack?: string } {
 }
 
 /** Which public API led to the socket: only the stack knows. */
-function routeOf(via: 'net' | 'tls' | 'dgram' | 'dns', stack: string): EgressRoute {
+function routeOf(via: 'net' | 'tls' | 'dgram' | 'dns', stack: string, underFetch: boolean): EgressRoute {
   if (via === 'dgram' || via === 'dns') return via
   if (stack.includes('node:internal/deps/undici/')) {
-    return fetchCaller.getStore() === undefined ? 'websocket' : 'fetch'
+    if (underFetch) return 'fetch'
+    // The dispatcher that fetch uses can be asked itself.
+    return /\.(request|stream|pipeline) \(node:internal\/deps\/undici\//.test(stack) ? 'undici' : 'websocket'
   }
+  if (/[\\/]node_modules[\\/]undici[\\/]/.test(stack)) return 'undici'
+  // msw connects anew for what it lets pass, out of sight of whoever asked.
+  if (underFetch && stack.includes('@mswjs')) return 'fetch'
   if (stack.includes('(node:_http_')) return via === 'tls' ? 'https' : 'http'
   return stack.includes('(node:internal/http2/') ? 'http2' : via
 }
