@@ -1,8 +1,8 @@
 /**
- * Sums up Stryker's report: `score.ts mutation.json [results.json]`. A change that no behaviour noticed is listed, unless
- * `explained.json` says why none could. Ends with 1 where less than nine in ten are noticed or explained.
+ * Sums up Stryker's report on one port: `score.ts PORT mutation.json results.json`. A change that no behaviour noticed is
+ * listed, unless `explained.json` says why none could. Ends with 1 where less than nine in ten are noticed or explained.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
 interface Mutant {
   readonly mutatorName: string
@@ -33,7 +33,7 @@ interface Explained {
 }
 
 const goal = 0.9
-const [reportPath = 'mutation.json', resultsPath] = process.argv.slice(2)
+const [port = '', reportPath = '', resultsPath = ''] = process.argv.slice(2)
 const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report
 const explained = JSON.parse(
   readFileSync(new URL('explained.json', import.meta.url), 'utf8'),
@@ -82,13 +82,16 @@ print(
 print(
   `${(share * 100).toFixed(1)} % of those that are not explained were noticed; the goal is ${goal * 100} %`,
 )
-if (resultsPath !== undefined) {
-  const unused = explained.filter((entry) => !used.has(entry))
-  for (const { file, original } of unused) print(`explained, but no longer missed: ${file}: ${original}`)
-  const date = new Date().toISOString().slice(0, 10)
-  writeFileSync(resultsPath, `${JSON.stringify({ date, total, files }, undefined, 2)}\n`)
-  if (unused.length > 0) process.exitCode = 1
-}
+// Only of files that were changed this time can it be said that an explanation is no longer needed.
+const unused = explained.filter((entry) => entry.file in report.files && !used.has(entry))
+for (const { file, original } of unused) print(`explained, but no longer missed: ${file}: ${original}`)
+const date = new Date().toISOString().slice(0, 10)
+const results = existsSync(resultsPath) ? (JSON.parse(readFileSync(resultsPath, 'utf8')) as object) : {}
+const merged = Object.entries({ ...results, [port]: { date, total, files } }).sort(([a], [b]) =>
+  a < b ? -1 : 1,
+)
+writeFileSync(resultsPath, `${JSON.stringify(Object.fromEntries(merged), undefined, 2)}\n`)
+if (unused.length > 0) process.exitCode = 1
 if (share < goal) process.exitCode = 1
 
 function textAt(source: string, { start, end }: Mutant['location']): string {
