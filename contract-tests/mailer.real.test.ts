@@ -14,13 +14,14 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import { smtp } from '../adapters/smtp/index.ts'
 import { readMail } from '../fakes/emulators/mime.ts'
 import { systemClock } from '../src/calls/clock.ts'
-import { type Guarded, guard } from '../src/calls/guard.ts'
+import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { Mailer } from '../src/ports/mailer.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { ForcedFailure, OpenSubject, ServerProduct } from './contract.ts'
 import { expectPortError } from './expect.ts'
 import { mailerContract, mailerMeans, type ReceivedMail } from './mailer.ts'
+import { networkTo } from './network.ts'
 import { describeContract } from './vitest.ts'
 
 const { PORTSIDE_TEST_SMTP_URL: given, PORTSIDE_TEST_SMTP_DIRECTORY: directory } = process.env
@@ -29,18 +30,34 @@ const url = new URL(given)
 const place: string = directory
 const port = Number(url.port)
 const password = decodeURIComponent(url.password)
+const wrongPassword = 'c4nary-wr0ng/+pass'
 
 /** A client of that server, or of what stands at another port. */
 async function open(
   parameters: string,
-  { scheme = 'smtp', at = port, as = password } = {},
+  { scheme = 'smtp', at = port, as = password, observe = undefined as Observe | undefined } = {},
 ): Promise<Guarded<Mailer>> {
   const text = `${scheme}://${url.username}:${encodeURIComponent(as)}@127.0.0.1:${at}?${parameters}`
   const parsed = ServiceUrl.parse(text, smtp.parameters)
   if (!('url' in parsed)) assert.fail(parsed.problems.join('; '))
   assert.deepEqual(smtp.validate?.(parsed.url), [])
   const driver = await smtp.open(parsed.url, { service: 'mail', clock: systemClock })
-  return guard(Mailer, driver, { service: 'mail', secrets: parsed.url.secrets })
+  return guard(Mailer, driver, { service: 'mail', secrets: parsed.url.secrets, observe })
+}
+
+type Observe = (event: CallEvent) => void
+
+/** The clients that the contract asks for, all alike but for one thing. */
+function clients(
+  parameters: string,
+  at = port,
+): Pick<OpenSubject<Mailer>, 'openAnother' | 'openRefused' | 'openObserved' | 'canaries'> {
+  return {
+    openAnother: () => open(parameters, { at }),
+    openRefused: () => open(parameters, { at, as: wrongPassword }),
+    openObserved: (observe) => open(parameters, { at, observe }),
+    canaries: [password, wrongPassword],
+  }
 }
 
 const overTls = `starttls=required&caFile=${encodeURIComponent(join(place, 'cert.pem'))}`
@@ -176,7 +193,6 @@ function means(wire?: Wire): Omit<OpenSubject<Mailer>, 'guarded'> {
       limitRecipients: (maxRecipients) => control('recipients', String(maxRecipients)),
       reply: (stage, reply) => control(stage, 'drop' in reply ? 'drop' : `${reply.code} ${reply.text}`),
     }),
-    canaries: [password],
     ...(wire && {
       force: (_operation: string, { error, when }: ForcedFailure) => {
         if (when === 'after') wire.loseAnswer()
@@ -229,11 +245,16 @@ describeContract(mailerContract, {
     await clear()
     const wire = new Wire()
     const at = await wire.listen()
+    const network = networkTo(port, (over) => open('starttls=never', { at: over }))
     return {
       guarded: await open('starttls=never', { at }),
-      openAnother: () => open('starttls=never', { at }),
+      ...clients('starttls=never', at),
       ...means(wire),
-      dispose: () => wire.close(),
+      network,
+      async dispose() {
+        await network.close()
+        await wire.close()
+      },
     }
   },
   openUnreachable,
@@ -247,7 +268,14 @@ describeContract(mailerContract, {
   server: serverProduct,
   async open() {
     await clear()
-    return { guarded: await open(overTls), openAnother: () => open(overTls), ...means() }
+    const network = networkTo(port, (over) => open(overTls, { at: over }))
+    return {
+      guarded: await open(overTls),
+      ...clients(overTls),
+      ...means(),
+      network,
+      dispose: () => network.close(),
+    }
   },
   openUnreachable,
 })
@@ -287,13 +315,13 @@ describe('smtp on a real server', () => {
   })
 
   test('a wrong password is unauthenticated, for send and ping, and is not shown', async () => {
-    const guarded = await open(overTls, { as: 'canary-of-a-wrong-password' })
+    const guarded = await open(overTls, { as: wrongPassword })
     for (const call of [() => guarded.port.send(hello), () => guarded.ping()]) {
       const error = await expectPortError(call(), 'unauthenticated', {
         outcome: 'not-applied',
         retryable: false,
       })
-      assert.ok(!(JSON.stringify(error) + error.stack).includes('canary'), 'the password is shown')
+      assert.ok(!(JSON.stringify(error) + error.stack).includes(wrongPassword), 'the password is shown')
     }
     await guarded.close()
   })

@@ -4,16 +4,18 @@ import { smtp } from '../adapters/smtp/index.ts'
 import { type SmtpEmulator, startSmtpEmulator } from '../fakes/emulators/smtp.ts'
 import { FakeMailer } from '../fakes/mailer.ts'
 import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
-import { type Guarded, guard } from '../src/calls/guard.ts'
+import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { Mailer } from '../src/ports/mailer.ts'
 import { freePort } from '../src/servers/free-port.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { OpenSubject } from './contract.ts'
 import { mailerContract, mailerMeans } from './mailer.ts'
+import { networkTo } from './network.ts'
 import { describeContract } from './vitest.ts'
 
 const password = 'c4nary-S3cr3t/+pass'
+const wrongPassword = 'c4nary-wr0ng/+pass'
 const user = 'shop@example.com'
 
 function means(
@@ -36,17 +38,23 @@ function means(
   }
 }
 
+interface Connecting {
+  readonly clock?: Clock
+  readonly parameters?: string
+  readonly as?: string
+  readonly observe?: (event: CallEvent) => void
+}
+
 async function openSmtp(
   address: string,
-  clock: Clock = systemClock,
-  parameters = '',
+  { clock = systemClock, parameters = '', as = password, observe }: Connecting = {},
 ): Promise<Guarded<Mailer>> {
-  const credentials = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`
+  const credentials = `${encodeURIComponent(user)}:${encodeURIComponent(as)}`
   const text = `${address.replace('//', `//${credentials}@`)}${parameters}`
   const parsed = ServiceUrl.parse(text, smtp.parameters)
   if (!('url' in parsed)) throw new Error(parsed.problems.join())
   const driver = await smtp.open(parsed.url, { service: 'mail', clock })
-  return guard(Mailer, driver, { service: 'mail', clock, secrets: parsed.url.secrets })
+  return guard(Mailer, driver, { service: 'mail', clock, secrets: parsed.url.secrets, observe })
 }
 
 describeContract(mailerContract, {
@@ -54,24 +62,42 @@ describeContract(mailerContract, {
   kind: 'fake',
   async open() {
     const fake = new FakeMailer()
-    return { guarded: fake.guarded, ...means(fake) }
+    return {
+      guarded: fake.guarded,
+      openObserved: async (observe) => new FakeMailer({ observe }).guarded,
+      ...means(fake),
+    }
   },
 })
 
-for (const parameters of ['', '?pool=true&connections=2']) {
+for (const [id, parameters] of [
+  ['smtp-on-emulator', ''],
+  ['smtp-pool-on-emulator', '?pool=true&connections=2'],
+] as const) {
   describeContract(mailerContract, {
     name: `smtp on emulator${parameters}`,
+    id,
     kind: 'emulator',
+    adapter: 'smtp',
     async open() {
       const clock = new VirtualClock()
       const fake = new FakeMailer({ clock })
       const emulator = await startSmtpEmulator(fake, { users: { [user]: password } })
+      const connecting = { clock, parameters }
+      // What fails on the network fails in time that passes by itself.
+      const network = networkTo(emulator.port, (port) => openSmtp(`smtp://127.0.0.1:${port}`, { parameters }))
       return {
-        guarded: await openSmtp(emulator.url, clock, parameters),
-        openAnother: () => openSmtp(emulator.url, clock, parameters),
-        canaries: [password],
+        guarded: await openSmtp(emulator.url, connecting),
+        openAnother: () => openSmtp(emulator.url, connecting),
+        openRefused: () => openSmtp(emulator.url, { ...connecting, as: wrongPassword }),
+        openObserved: (observe) => openSmtp(emulator.url, { ...connecting, observe }),
+        network,
+        canaries: [password, wrongPassword],
         ...means(fake, emulator),
-        dispose: () => emulator.close(),
+        async dispose() {
+          await network.close()
+          await emulator.close()
+        },
       }
     },
     async openUnreachable() {
@@ -101,6 +127,9 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
     fc.record({ refuse: address, retryable: fc.boolean() }),
     fc.record({ accept: address }),
     fc.record({ limit: fc.constantFrom(20_000, 1_000_000) }),
+    fc.record({ recipients: fc.constantFrom(1, 2, 1_000) }),
+    fc.record({ greylist: fc.constantFrom(0, 60_000) }),
+    fc.record({ pass: fc.constantFrom(30_000, 60_000) }),
     fc.record({
       error: fc.constantFrom('unavailable' as const, 'rate-limited' as const, 'permission-denied' as const),
       when: fc.constantFrom('before' as const, 'after' as const),
@@ -124,9 +153,12 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
       const fake = new FakeMailer({ clock })
       const behind = new FakeMailer({ clock })
       const emulator = await startSmtpEmulator(behind, { users: { [user]: password } })
-      const guarded = await openSmtp(emulator.url, clock)
+      const guarded = await openSmtp(emulator.url, { clock })
       try {
+        let isGreylisting = false
         for (const one of steps) {
+          if ('pass' in one) clock.advance(one.pass)
+          if ('greylist' in one) isGreylisting = one.greylist > 0
           const answers: unknown[] = []
           for (const [port, own] of [
             [fake.guarded.port, fake],
@@ -135,6 +167,9 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
             if ('refuse' in one) own.refuse(one.refuse, { retryable: one.retryable })
             else if ('accept' in one) own.accept(one.accept)
             else if ('limit' in one) own.limitSize(one.limit)
+            else if ('recipients' in one) own.limitRecipients(one.recipients)
+            else if ('greylist' in one) own.greylist(one.greylist)
+            else if ('pass' in one) continue
             else if ('error' in one) own.faults.always('send', one)
             else {
               const attachments = [{ filename: 'a.bin', content: new Uint8Array(one.bytes) }]
@@ -148,7 +183,7 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
               }
               // On the wire size and recipients are judged first, and a mail refused for them reaches no fault.
               const isRefused = [...one.to, ...one.bcc].every((address) => own.refusalOf(address))
-              if (isRefused || one.bytes > own.maxBytes) own.faults.clear()
+              if (isRefused || isGreylisting || one.bytes > own.maxBytes) own.faults.clear()
               answers.push(await outcome(port.send(mail)))
               own.faults.clear()
             }
@@ -163,6 +198,6 @@ test('the fake and the adapter on the emulator answer any sequence of calls alik
         await emulator.close()
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 40 },
   )
 })

@@ -1,6 +1,7 @@
 /** What every mailer does. */
 import { Mailer } from '../src/ports/mailer.ts'
-import { commonBehaviours } from './common.ts'
+import { networkBehaviours } from './common/network.ts'
+import { commonBehaviours, type SampleCalls } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
 import { badInput } from './mailer/bad-input.ts'
 import { content } from './mailer/content.ts'
@@ -19,9 +20,11 @@ export {
   type StageReply,
 } from './mailer/samples.ts'
 
+const samples: SampleCalls<Mailer> = { send: (port, options) => port.send(hello, options) }
+
 /** The contract of {@link Mailer}. */
 export const mailerContract: Contract<Mailer> = defineContract(Mailer, [
-  ...commonBehaviours(Mailer, { send: (port, options) => port.send(hello, options) }),
+  ...commonBehaviours(Mailer, samples),
   ...delivery,
   ...content,
   ...recipients,
@@ -29,4 +32,6 @@ export const mailerContract: Contract<Mailer> = defineContract(Mailer, [
   ...badInput,
   ...failures,
   ...stages,
+  // In SMTP an answer is one of many: which of them was lost is what "errors/lost-answer-is-unknown" and the stages tell.
+  ...networkBehaviours(Mailer, samples).filter(({ id }) => id !== 'network/lost-answer'),
 ])
