@@ -106,7 +106,8 @@ export function decodePayload(
 
 /** `Content-Encoding` as it is stored: without the packing of the way. */
 export function storedContentEncoding(header: string | undefined): string | undefined {
-  const kept = (header ?? '')
+  if (header === undefined || !/aws-chunked/i.test(header)) return header === '' ? undefined : header
+  const kept = header
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '' && part.toLowerCase() !== 'aws-chunked')
