@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { expectPortError } from '../../contract-tests/expect.ts'
@@ -65,6 +68,16 @@ describe('migrations', () => {
     await write('0002_fill.sql', 'INSERT INTO seats VALUES (1)')
     const reports = await Promise.all([migrate(), migrate(), migrate()])
     expect(reports.flatMap(({ applied }) => applied)).toEqual(['0001_create', '0002_fill'])
+    expect(await ask('SELECT id FROM seats')).toEqual([{ id: 1 }])
+  })
+
+  test('started by three processes at first use run once, and all three succeed', async () => {
+    await write('0001_create.sql', 'CREATE TABLE seats (id int); SELECT pg_sleep(0.2)')
+    await write('0002_fill.sql', 'INSERT INTO seats VALUES (1)')
+    const program = fileURLToPath(new URL('./fixtures/migrate.ts', import.meta.url))
+    const runs = [1, 2, 3].map(() => promisify(execFile)(process.execPath, [program, place.url, directory]))
+    const applied = (await Promise.all(runs)).map(({ stdout }) => JSON.parse(stdout) as string[])
+    expect(applied.toSorted((a, b) => b.length - a.length)).toEqual([['0001_create', '0002_fill'], [], []])
     expect(await ask('SELECT id FROM seats')).toEqual([{ id: 1 }])
   })
 

@@ -1,5 +1,7 @@
 /** What is the adapter's own: its pool, its URL, its connections. The rest is the contract's. */
+import { spawn } from 'node:child_process'
 import { connect, createServer, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { expectPortError } from '../../contract-tests/expect.ts'
@@ -345,5 +347,22 @@ describe('an answer that is lost', () => {
     } finally {
       between.close()
     }
+  })
+})
+
+describe('closing leaves nothing that keeps a program alive', () => {
+  const program = fileURLToPath(new URL('./fixtures/open-and-close.ts', import.meta.url))
+
+  test.each(['used', 'unused', 'cancelled', 'unreachable'])('%s', async (how) => {
+    const url = how === 'unreachable' ? 'postgres://someone:secret@127.0.0.1:1/orders' : place.url
+    const child = spawn(process.execPath, [program, url, how])
+    let output = ''
+    for (const from of [child.stdout, child.stderr]) {
+      from.on('data', (data) => {
+        output += data
+      })
+    }
+    const code = await new Promise((exited) => child.once('close', exited))
+    expect({ code, output }).toEqual({ code: 0, output: 'closed, no handle left\n' })
   })
 })
