@@ -32,7 +32,7 @@ export interface EmulatedService {
   readonly port?: number
   /** Makes the fake. @default the protocol's own */
   readonly fake?: EmulationOptions['fake']
-  /** With s3: the buckets that are there from the start. @default one with the service's name */
+  /** With s3: the buckets that are there from the start. @default `development` */
   readonly buckets?: readonly string[]
 }
 
@@ -77,11 +77,13 @@ export interface RunningService extends Endpoint {
 const keptEntries = 10_000
 
 const protocols: Readonly<Record<ProtocolName, () => Promise<Protocol>>> = {
+  s3: async () => (await import('./emulation/s3.ts')).s3Protocol,
   smtp: async () => (await import('./emulation/smtp.ts')).smtpProtocol,
   x: async () => (await import('./emulation/x.ts')).xProtocol,
 }
 
 const ports: Readonly<Record<string, ProtocolName>> = {
+  'object-storage': 's3',
   mailer: 'smtp',
   'social-publisher': 'x',
 }
@@ -123,6 +125,7 @@ export async function startEmulators(options: EmulateOptions): Promise<RunningEm
     emulation.journal.watch((entry) => {
       if (entry !== undefined && entry.effects.length > 0) store?.changed(emulation)
     })
+    emulation.onChange?.(() => store?.changed(emulation))
   }
   const control = await startControl(
     { services, clock, store, startedAt: performance.now() },
@@ -170,7 +173,7 @@ async function openStore({
 }
 
 async function create(
-  { service, protocol, fake, buckets = [service] }: EmulatedService,
+  { service, protocol, fake, buckets = ['development'] }: EmulatedService,
   clock: Clock,
   { credentials = {}, randomSeed }: EmulateOptions,
 ): Promise<Emulation> {

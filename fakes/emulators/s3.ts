@@ -67,8 +67,12 @@ export interface S3Emulator extends HttpService, AsyncDisposable {
    * @throws PortError `invalid-argument` for what cannot be forced
    */
   force(answer: ForcedAnswer): void
+  /** Takes back every {@link force}. */
+  clearForced(): void
   /** Adds a bucket. Throws `invalid-argument` for a name that is taken or that no bucket can have. */
   addBucket(name: string, storage?: FakeObjectStorage): FakeObjectStorage
+  /** Takes a bucket away with all that is in it. Absent is no error. One that was given is its owner's to close. */
+  removeBucket(name: string): void
   /** Forgets requests and forced answers, and empties every bucket with its faults and journal; created ones go. */
   reset(): void
   /** Closes the buckets that were created here; those that were given are their owner's to close. */
@@ -150,6 +154,10 @@ class Emulator implements S3Emulator {
     this.#service.forced.add(answer)
   }
 
+  clearForced(): void {
+    this.#service.forced.clear()
+  }
+
   addBucket(name: string, storage: FakeObjectStorage = this.#create()): FakeObjectStorage {
     if (!isBucketName(name)) {
       throw invalidArgument(
@@ -159,6 +167,12 @@ class Emulator implements S3Emulator {
     if (this.#storages.has(name)) throw invalidArgument(`there is a bucket "${name}" already`)
     this.#storages.set(name, storage)
     return storage
+  }
+
+  removeBucket(name: string): void {
+    const storage = this.#storages.get(name)
+    this.#storages.delete(name)
+    if (storage !== undefined && this.#created.delete(storage)) void storage.guarded.close()
   }
 
   reset(): void {
@@ -223,6 +237,14 @@ class ServedEmulator implements S3Server {
 
   addBucket(name: string, storage?: FakeObjectStorage): FakeObjectStorage {
     return this.#emulator.addBucket(name, storage)
+  }
+
+  removeBucket(name: string): void {
+    this.#emulator.removeBucket(name)
+  }
+
+  clearForced(): void {
+    this.#emulator.clearForced()
   }
 
   reset(): void {

@@ -35,6 +35,8 @@ export interface Emulation {
   readonly seedSchema: Schema
   /** What {@link force} takes each of. */
   readonly forcedSchema: Schema
+  /** Tells of changes that the journal does not. */
+  onChange?(listener: () => void): void
   /** What there is now, as JSON can say it. Long bodies are told by their size. */
   state(): unknown
   /**
@@ -61,7 +63,7 @@ export interface Emulation {
   close(): Promise<void>
 }
 
-export const protocolNames = ['smtp', 'x'] as const
+export const protocolNames = ['s3', 'smtp', 'x'] as const
 export type ProtocolName = (typeof protocolNames)[number]
 
 export interface Place {
