@@ -24,9 +24,11 @@ export interface SocialPublisher {
   /**
    * Publishes a post. There is no key that would make a repetition safe, so it is never repeated by itself;
    * but the same text again is `rejected` with reason `duplicate`, so after an `unknown` outcome a second try
-   * that is refused so says that the first was applied.
-   * @throws PortError `invalid-argument` for a text that is too long, before any I/O; `rejected` with reason
-   * `duplicate`, or `missing-post` where the post it answers is absent; `rate-limited` with `retryAfterMs`
+   * that is refused so says that the first was applied. It does not say under which id: the service tells none, and
+   * whoever must delete such a post looks for it in the account. Of calls with one text at the same time one is applied.
+   * @throws PortError `invalid-argument` for a text that is too long, before any I/O where `weightedLength` knows it;
+   * `rejected` with reason `duplicate`, `missing-post` where the post it answers is absent, or `too-many-cashtags` for
+   * more than one; `rate-limited` with `retryAfterMs`, for a window or a day; `quota-exceeded` where a plan is used up
    */
   publish(post: SocialPost, options?: CallOptions): Promise<PublishedPost>
   /** `undefined` where absent. */
