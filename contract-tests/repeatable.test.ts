@@ -6,6 +6,7 @@ import { postgres } from '../adapters/postgres/index.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import { guard } from '../src/calls/guard.ts'
 import type { KeyValueStore } from '../src/ports/key-value-store.ts'
+import { sql } from '../src/ports/sql.ts'
 import { SqlDatabase } from '../src/ports/sql-database.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { Behaviour, Contract, Subject } from './contract.ts'
@@ -55,7 +56,8 @@ test('a key-value store that is dirty', async () => {
 })
 
 test('a database beside others of its server', async () => {
-  const places: { drop(): Promise<void> }[] = []
+  const places = await Promise.all([freshPostgres(), freshPostgres()])
+  const free = [...places]
   const open = async (text: string): Promise<ReturnType<typeof guard<SqlDatabase>>> => {
     const parsed = ServiceUrl.parse(text, postgres.parameters)
     if (!('url' in parsed)) throw new Error('bad URL')
@@ -65,9 +67,16 @@ test('a database beside others of its server', async () => {
     name: 'a database among others',
     kind: 'real',
     async open() {
-      const place = await freshPostgres()
-      places.push(place)
-      return { guarded: await open(place.url), openAnother: () => open(place.url) }
+      const place = free.pop()
+      if (place === undefined) throw new Error('a behaviour has not given its database back')
+      const guarded = await open(place.url)
+      await guarded.port.execute(sql`DROP SCHEMA public CASCADE`)
+      await guarded.port.execute(sql`CREATE SCHEMA public`)
+      return {
+        guarded,
+        openAnother: () => open(place.url),
+        dispose: async () => void free.push(place),
+      }
     },
   }
   try {
