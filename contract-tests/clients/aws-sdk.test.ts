@@ -300,7 +300,7 @@ describe('buckets', () => {
     expect(Buckets?.map(({ Name }) => Name)).toEqual(['another-bucket', Bucket])
     await client.send(new HeadBucketCommand({ Bucket: 'another-bucket' }))
     await client.send(new GetBucketLocationCommand({ Bucket: 'another-bucket' }))
-    await client.send(new PutObjectCommand({ Bucket: 'another-bucket', Key: 'k', Body: '' }))
+    await client.send(new PutObjectCommand({ Bucket: 'another-bucket', Key: 'k', Body: 'x' }))
     const deleting = client.send(new DeleteBucketCommand({ Bucket: 'another-bucket' }))
     expect(await failure(deleting)).toMatchObject({ name: 'BucketNotEmpty' })
     await client.send(new DeleteObjectCommand({ Bucket: 'another-bucket', Key: 'k' }))
@@ -312,7 +312,7 @@ describe('buckets', () => {
 
   test('have objects with tags', async () => {
     const client = connect()
-    await client.send(new PutObjectCommand({ Bucket, Key: 'k', Body: '', Tagging: 'a=1&b=x%20y' }))
+    await client.send(new PutObjectCommand({ Bucket, Key: 'k', Body: 'x', Tagging: 'a=1&b=x%20y' }))
     const tags = async (): Promise<unknown> =>
       (await client.send(new GetObjectTaggingCommand({ Bucket, Key: 'k' }))).TagSet
     expect(await tags()).toEqual([
@@ -347,7 +347,7 @@ describe('what fails', () => {
     ],
     [
       'a condition',
-      (c: S3Client) => c.send(new PutObjectCommand({ Bucket, Key: 'k', IfMatch: '"x"' })),
+      (c: S3Client) => c.send(new PutObjectCommand({ Bucket, Key: 'k', Body: 'x', IfMatch: '"x"' })),
       'NoSuchKey',
       404,
     ],
