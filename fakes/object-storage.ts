@@ -5,6 +5,7 @@
  */
 import { checkFields, checkInteger } from '../src/calls/arguments.ts'
 import { copyBytes, isByteStream, untilAbortedBytes } from '../src/calls/bytes.ts'
+import { VirtualClock } from '../src/calls/clock.ts'
 import { openPageToken, sealPageToken } from '../src/calls/page-token.ts'
 import { invalidArgument, PortError } from '../src/errors.ts'
 import type { CallOptions } from '../src/port.ts'
@@ -34,6 +35,7 @@ import type { SignedUrls } from './emulators/s3/urls.ts'
 import { Fake } from './fake.ts'
 import { Bucket, connectBucket, type ObjectVersion } from './object-storage/bucket.ts'
 import { EtagHash, wholeEtag } from './object-storage/etags.ts'
+import { loadBucket, saveBucket } from './object-storage/saved.ts'
 
 export interface FakeObjectStorageOptions extends FakeContext {
   /** Bodies longer than this get the etag of an upload in parts of it. @default 8 MiB, as the `s3` adapter */
@@ -197,6 +199,16 @@ export class FakeObjectStorage extends Fake<ObjectStorage> implements ObjectStor
     // Most fakes sign nothing, so most load no emulator.
     this.#urls ??= import('./emulators/s3/urls.ts').then(({ openSignedUrls }) => openSignedUrls(this))
     return (await this.#urls).sign(key, options)
+  }
+
+  /** Also uploads in parts that are under way. Long bodies are files beside the state, written once each. */
+  override async save(folder: string): Promise<void> {
+    await saveBucket(this.#bucket, folder, this.clock.now())
+  }
+
+  override async load(folder: string): Promise<void> {
+    const behindMs = (await loadBucket(this.#bucket, folder)) - this.clock.now()
+    if (behindMs > 0 && this.clock instanceof VirtualClock) this.clock.advance(behindMs)
   }
 
   protected override clear(): void {

@@ -96,7 +96,7 @@ export interface ListedEntries {
 
 export class Bucket {
   readonly contents: ContentStore
-  readonly createdMs: number
+  createdMs: number
   readonly uploads: Map<string, Upload> = new Map()
   tags: Tags = []
   /** Where it was made to be; `undefined` is the emulator's own region. */
@@ -218,6 +218,11 @@ export class Bucket {
     this.uploads.delete(upload.id)
     for (const { content } of upload.parts.values()) content.release()
     upload.parts.clear()
+  }
+
+  /** Takes up an upload as it was elsewhere. */
+  resume(upload: Upload): void {
+    this.uploads.set(upload.id, upload)
   }
 
   /** Forgets all that is in it. */

@@ -3,6 +3,7 @@
  * hold the same pieces, which are counted and go with their last holder. Small pieces are in memory; large ones, and
  * all where memory is full, are files in a folder of their own.
  */
+import { randomUUID } from 'node:crypto'
 import { closeSync, copyFileSync, linkSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,7 +20,9 @@ export interface ContentStoreOptions {
 const chunkBytes = 256 * 1024
 
 /** Bytes that were written once, wherever they are. */
-interface Piece {
+export interface Piece {
+  /** Unlike any other's, also in another process. */
+  readonly id: string
   readonly size: number
   readonly bytes: Uint8Array | undefined
   readonly path: string | undefined
@@ -28,7 +31,7 @@ interface Piece {
 }
 
 /** A stretch of a piece. */
-interface Stretch {
+export interface Stretch {
   readonly piece: Piece
   readonly start: number
   readonly length: number
@@ -61,11 +64,6 @@ export class ContentStore {
     return this.#folder
   }
 
-  /** Whether bytes of this many are kept as a file. */
-  isLarge(size: number): boolean {
-    return size > this.#largestInMemoryBytes || this.#held + size > this.#memoryBytes
-  }
-
   /** Writes all that `source` gives; where it throws nothing is kept. `each` sees the chunks on their way. */
   async write(source: AsyncIterable<Uint8Array>, each?: (chunk: Uint8Array) => void): Promise<Content> {
     let waiting: Uint8Array[] = []
@@ -77,6 +75,7 @@ export class ContentStore {
       // A write may be partial; writev of what is left would need to cut chunks, so they are joined first.
       const bytes = waiting.length === 1 && waiting[0] !== undefined ? waiting[0] : Buffer.concat(waiting)
       waiting = []
+      this.#held -= waitingBytes
       waitingBytes = 0
       for (let sent = 0; sent < bytes.length; ) {
         sent += (await file.handle.write(bytes, sent)).bytesWritten
@@ -88,8 +87,10 @@ export class ContentStore {
         each?.(chunk)
         waiting.push(chunk)
         waitingBytes += chunk.length
+        this.#held += chunk.length
         size += chunk.length
-        if (file !== undefined ? waitingBytes >= chunkBytes : this.isLarge(size)) await flush()
+        const isLarge = size > this.#largestInMemoryBytes || this.#held > this.#memoryBytes
+        if (file !== undefined ? waitingBytes >= chunkBytes : isLarge) await flush()
       }
       if (file === undefined) return this.keep(Buffer.concat(waiting))
       if (waitingBytes > 0) await flush()
@@ -102,6 +103,8 @@ export class ContentStore {
         rmSync(file.path, { force: true })
       }
       throw error
+    } finally {
+      this.#held -= waitingBytes
     }
   }
 
@@ -120,23 +123,21 @@ export class ContentStore {
         return { piece, start, length }
       }
       if (piece.path === undefined) this.#held += piece.size
-      const path = piece.path === undefined ? undefined : this.take(piece.path)
-      return { piece: { size: piece.size, bytes: piece.bytes, path, store: this, holders: 1 }, start, length }
+      const path = piece.path === undefined ? undefined : this.#take(piece.path)
+      const own = { id: piece.id, size: piece.size, bytes: piece.bytes, path, store: this, holders: 1 }
+      return { piece: own, start, length }
     })
     return new Content(stretches)
   }
 
-  /** A file from elsewhere under a name in this store's folder, by a link where that is possible. */
-  take(from: string): string {
-    const path = this.#path()
-    linkOrCopy(from, path)
-    return path
-  }
-
-  /** The content of a file that {@link take} took. */
-  fileContent(path: string, size: number): Content {
+  /** A piece that was saved: its bytes, or a file that gets a second name in this store's folder. */
+  restore(id: string, size: number, saved: Uint8Array | string): Content {
     this.#alive()
-    return this.#content({ size, bytes: undefined, path })
+    if (typeof saved === 'string') {
+      return this.#content({ size, bytes: undefined, path: this.#take(saved) }, id)
+    }
+    this.#held += size
+    return this.#content({ size, bytes: saved, path: undefined }, id)
   }
 
   /** One fewer holds `piece`. Called by {@link Content}. */
@@ -159,14 +160,21 @@ export class ContentStore {
     if (this.#closed) throw new PortError({ code: 'closed', message: 'the fake is closed' })
   }
 
-  #content(written: Pick<Piece, 'size' | 'bytes' | 'path'>): Content {
-    const piece: Piece = { ...written, store: this, holders: 1 }
+  #content(written: Pick<Piece, 'size' | 'bytes' | 'path'>, id: string = randomUUID()): Content {
+    const piece: Piece = { ...written, id, store: this, holders: 1 }
     return new Content([{ piece, start: 0, length: piece.size }])
   }
 
   async #create(): Promise<{ readonly handle: FileHandle; readonly path: string }> {
     const path = this.#path()
     return { path, handle: await open(path, 'wx') }
+  }
+
+  /** A file from elsewhere under a name in this store's folder, by a link where that is possible. */
+  #take(from: string): string {
+    const path = this.#path()
+    linkOrCopy(from, path)
+    return path
   }
 
   #path(): string {
