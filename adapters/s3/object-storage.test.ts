@@ -204,6 +204,27 @@ describe('uploads in parts', () => {
     expect(calls(seen)).toContain('DELETE /bucket/key?uploadId=late')
   })
 
+  test('that are cancelled tell so at once, sure that nothing was done, and are removed behind the call', async () => {
+    const controller = new AbortController()
+    const { port, guarded, seen } = await serve(
+      uploads((one, response) => {
+        if (one.method !== 'DELETE') return false
+        // Longer than the guard waits to hear what became of an aborted call.
+        setTimeout(() => error(404, 'NoSuchUpload')(one, response), 600)
+        return true
+      }),
+    )
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      yield twoParts
+      controller.abort()
+      yield twoParts
+    }
+    const put = port.put('key', source(), { signal: controller.signal })
+    await expectPortError(put, 'cancelled', { outcome: 'not-applied' })
+    await guarded.close()
+    expect(calls(seen)).toContain('DELETE /bucket/key?uploadId=one')
+  })
+
   test('tell the source to stop where they fail', async () => {
     const { port } = await serve(error(403, 'AccessDenied'))
     let stopped = false

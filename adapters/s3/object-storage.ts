@@ -328,6 +328,8 @@ class S3ObjectStorage implements ObjectStorage {
   ): Promise<WrittenObject> {
     const background = (work: Promise<unknown>): void => {
       const tracked = work.finally(() => this.#background.delete(tracked))
+      // Nobody waits for it before close does: a failure must not end the process meanwhile.
+      tracked.catch(() => {})
       this.#background.add(tracked)
     }
     const { size, etag } = await uploadInParts({

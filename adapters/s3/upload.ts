@@ -85,7 +85,8 @@ export async function uploadInParts(
   } catch (error) {
     const cleaned = removeParts(client, target)
     request.background(cleaned)
-    await cleaned
+    // Whoever cancelled is told at once; closing waits for the rest.
+    if (!signal.aborted) await cleaned
     throw error
   }
 }

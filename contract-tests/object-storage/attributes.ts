@@ -137,7 +137,7 @@ export const attributeBehaviours: readonly ObjectBehaviour[] = [
       'Whatever attributes and metadata are not refused come back exactly, or the call is invalid-argument.',
     async check({ port }) {
       const name = fc.string({
-        unit: fc.constantFrom(..."abcz019!#$%&'*+-.^_`|~"),
+        unit: fc.constantFrom(..."abcz019!#$%&'*+-.^`|~"),
         minLength: 1,
         maxLength: 8,
       })
@@ -175,6 +175,15 @@ export const attributeBehaviours: readonly ObjectBehaviour[] = [
         }),
         { numRuns: 60 },
       )
+    },
+  },
+  {
+    id: 'attributes/underscore-in-a-name',
+    sentence: 'A metadata name with an underscore comes back with it, beside the same name with a hyphen.',
+    async check({ port }) {
+      const metadata = { order_id: 'underscore', 'order-id': 'hyphen' }
+      await port.put('named', 'x', { metadata })
+      assert.deepEqual((await port.head('named'))?.metadata, metadata)
     },
   },
   {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { PortError } from '../../src/errors.ts'
 import { expectPortError } from '../expect.ts'
-import { bytesOf, type ObjectBehaviour, pattern, severalPartsBytes, streamOf, textAt } from './samples.ts'
+import { bytesOf, type ObjectBehaviour, overOnePartBytes, pattern, streamOf, textAt } from './samples.ts'
 
 const missed = { outcome: 'not-applied', retryable: false } as const
 
@@ -45,7 +45,7 @@ export const conditions: readonly ObjectBehaviour[] = [
     id: 'conditional-write/if-absent-on-a-long-body',
     sentence: 'ifAbsent holds also on bytes longer than any part.',
     async check({ port }) {
-      const bytes = pattern(severalPartsBytes)
+      const bytes = pattern(overOnePartBytes)
       await port.put('long', bytes, { ifAbsent: true })
       await expectPortError(
         port.put('long', bytes.with(0, 1), { ifAbsent: true }),
@@ -61,7 +61,7 @@ export const conditions: readonly ObjectBehaviour[] = [
     capability: 'conditional-stream',
     undeclared: ({ port }) => port.put('key', streamOf(pattern(1)), { ifAbsent: true }),
     async check({ port }) {
-      for (const length of [10, severalPartsBytes]) {
+      for (const length of [10, overOnePartBytes]) {
         const key = `stream-${length}`
         await port.put(key, streamOf(pattern(length)), { ifAbsent: true })
         await expectPortError(

@@ -132,7 +132,7 @@ export const keyBehaviours: readonly ObjectBehaviour[] = [
           )
           assert.equal(await textAt(port, 'safe'), 'untouched')
         }),
-        { numRuns: 80 },
+        { numRuns: 40 },
       )
     },
   },

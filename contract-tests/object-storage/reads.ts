@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { expectPortError } from '../expect.ts'
-import { bytesOf, type ObjectBehaviour, pattern, sameBytes, severalPartsBytes, textAt } from './samples.ts'
+import {
+  bytesOf,
+  type ObjectBehaviour,
+  overOnePartBytes,
+  pattern,
+  sameBytes,
+  severalPartsBytes,
+  textAt,
+} from './samples.ts'
 
 export const reads: readonly ObjectBehaviour[] = [
   {
@@ -122,7 +130,7 @@ export const reads: readonly ObjectBehaviour[] = [
           assert.deepEqual([object?.range, object?.info.size], [{ start, end }, length])
           assert.ok(sameBytes(await bytesOf(object), body.subarray(start, end + 1)))
         }),
-        { numRuns: 80 },
+        { numRuns: 50 },
       )
     },
   },
@@ -178,7 +186,7 @@ export const reads: readonly ObjectBehaviour[] = [
     async check({ port }) {
       const bytes = pattern(severalPartsBytes)
       await port.put('large', bytes)
-      for (let round = 0; round < 60; round += 1) {
+      for (let round = 0; round < 55; round += 1) {
         const object = await port.get('large')
         for await (const chunk of object?.body ?? []) {
           assert.ok(chunk.length < bytes.length)
@@ -211,9 +219,9 @@ export const reads: readonly ObjectBehaviour[] = [
     sentence:
       'A body that is being read while its object is overwritten or deleted stays one version, or fails.',
     async check({ port }) {
-      const old = pattern(severalPartsBytes, 1)
+      const old = pattern(overOnePartBytes, 1)
       for (const change of [
-        () => port.put('changing', pattern(severalPartsBytes, 2)),
+        () => port.put('changing', pattern(overOnePartBytes, 2)),
         () => port.delete('changing'),
       ]) {
         await port.put('changing', old)

@@ -127,11 +127,9 @@ export const uploads: readonly ObjectBehaviour[] = [
         { size: bytes.length + 1, sha256 },
       ]
       await port.put('old', 'old content')
-      for (const options of wrong) {
-        for (const key of ['old', 'new']) {
-          const call = port.put(key, streamOf(bytes, 1_000_000), options)
-          await expectPortError(call, 'invalid-argument', missed)
-        }
+      for (const [index, options] of wrong.entries()) {
+        const call = port.put(index % 2 === 0 ? 'old' : 'new', streamOf(bytes, 1_000_000), options)
+        await expectPortError(call, 'invalid-argument', missed)
       }
       assert.equal(await textAt(port, 'old'), 'old content')
       assert.equal(await port.head('new'), undefined)
@@ -141,11 +139,11 @@ export const uploads: readonly ObjectBehaviour[] = [
   },
   {
     id: 'upload/lengths-around-parts',
-    sentence: 'A body that is as long as one or two parts, or a byte more or less, is stored whole.',
+    sentence: 'A body that is as long as a part, or a byte more or less, is stored whole.',
     async check({ port }) {
       const mebibyte = 1024 * 1024
       // The parts of the s3 adapter have 8 MiB by default, and 5 MiB at least.
-      for (const parts of [5, 8, 16]) {
+      for (const parts of [5, 8]) {
         for (const more of [-1, 0, 1]) {
           const bytes = pattern(parts * mebibyte + more, parts)
           const body: ObjectBody = more === 0 ? bytes : streamOf(bytes, mebibyte)

@@ -12,6 +12,7 @@ trap end EXIT
 setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; "$2" "$3/server"; rm -rf "$3"' \
   watch $$ "$here/stop.sh" "$parent" </dev/null >/dev/null 2>&1 &
 PORTSIDE_TEST_S3_URL=$("$here/start.sh" "$parent/server" ${PORTSIDE_TEST_S3_PORT:+"$PORTSIDE_TEST_S3_PORT"})
-export PORTSIDE_TEST_S3_URL
+PORTSIDE_TEST_S3_SERVER=ceph-rgw@$(radosgw --version | sed -E 's/^ceph version ([0-9.]+).*/\1/')
+export PORTSIDE_TEST_S3_URL PORTSIDE_TEST_S3_SERVER
 cd "$here/../.."
 npx vitest run --config contract-tests/real-s3/vitest.config.ts "$@"

@@ -240,6 +240,8 @@ for attempt in $(seq 300); do
   sleep 0.1
 done
 
+# For evidence: which server this is.
+echo "ceph-rgw $(radosgw --version | sed -n 's/^ceph version \([0-9.]*[0-9]\).*/\1/p')" >product
 started=1
 escape() { sed 's,/,%2F,g; s,+,%2B,g' <<<"$1"; }
 echo "s3://$access_key:$(escape "$secret_key")@$bucket?region=us-east-1&endpoint=http://127.0.0.1:$port&pathStyle=true&checksums=when-required&lacks=put-if-match,conditional-stream,copy-if-match&partSizeBytes=5242880"

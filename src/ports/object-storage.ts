@@ -32,7 +32,8 @@ export interface ObjectAttributes {
   readonly contentLanguage?: string
   /**
    * Names in lower case, of the characters of HTTP header names and beginning with a letter or digit; values of
-   * printable ASCII without space at either end, not empty; names and values together at most 2 048 bytes.
+   * printable ASCII without space at either end, not empty; names and values together at most 2 048 bytes. Amazon S3
+   * keeps an underscore in a name; proxies and other servers may not, so a hyphen travels better.
    */
   readonly metadata?: Readonly<Record<string, string>>
 }
@@ -83,9 +84,12 @@ export interface StoredObject {
 export type ByteRange = { readonly start: number; readonly end?: number } | { readonly suffix: number }
 
 export interface PutOptions extends CallOptions, ObjectAttributes {
-  /** Only where the key is absent; else `precondition-failed`. */
+  /** Only where the key is absent; else `precondition-failed`, or `conflict` where another write was under way. */
   readonly ifAbsent?: boolean
-  /** Only where the stored object has this etag; else, and where it is absent, `precondition-failed`. */
+  /**
+   * Only where the stored object has this etag; else, and where it is absent, `precondition-failed`, or `conflict`
+   * where another write was under way.
+   */
   readonly ifMatch?: string
   /** The length the body must have, in bytes; another is `invalid-argument` and stores nothing. */
   readonly size?: number
