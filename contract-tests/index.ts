@@ -1,5 +1,6 @@
 /** The kit of all contracts, for contracts of your own ports. Needs no test runner. */
-export { commonBehaviours, type SampleCall, type SampleCalls } from './common.ts'
+export { networkBehaviours } from './common/network.ts'
+export { type CommonOptions, commonBehaviours, type SampleCall, type SampleCalls } from './common.ts'
 export {
   type Behaviour,
   type BehaviourContext,
@@ -29,6 +30,7 @@ export {
   writeEvidence,
 } from './evidence.ts'
 export { collect, type ExpectedError, expectPortError } from './expect.ts'
+export { type Network, networkTo } from './network.ts'
 export {
   type BehaviourResult,
   type RunContractOptions,
