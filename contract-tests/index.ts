@@ -31,6 +31,7 @@ export {
 } from './evidence.ts'
 export { collect, type ExpectedError, expectPortError } from './expect.ts'
 export { type Network, networkTo } from './network.ts'
+export type { Connection, OpenDriver, Place, PlaceMaker } from './places/place.ts'
 export {
   type BehaviourResult,
   type RunContractOptions,

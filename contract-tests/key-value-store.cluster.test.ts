@@ -19,7 +19,15 @@ const seen = new Set<PortErrorCode>()
 
 const onCluster: Subject<KeyValueStore> = {
   name: 'ioredis on a cluster of redis 7.0',
+  id: 'redis-on-redis-cluster',
   kind: 'real',
+  adapter: 'redis',
+  async server() {
+    const { engine, version } = cluster.nodes[0]?.identity ?? {}
+    return engine === undefined || version === undefined
+      ? undefined
+      : { product: `${engine}-cluster`, version }
+  },
   async open() {
     const { urls, nodes } = cluster
     places += 1

@@ -22,7 +22,10 @@ const seen = new Set<PortErrorCode>()
 
 const onSingle: Subject<KeyValueStore> = {
   name: 'ioredis on redis 7.0',
+  id: 'redis-on-redis',
   kind: 'real',
+  adapter: 'redis',
+  server: async () => ({ product: server.identity.engine, version: server.identity.version }),
   async open() {
     places += 1
     return openOn(await server.provision(`place${places}`), { server, admins: [server.adminUrl()] }, seen)

@@ -99,6 +99,8 @@ export function emulated(
   }
   return {
     name,
+    // Its other dialects are variants.
+    id: dialect === 'aws' ? 's3-on-emulator' : undefined,
     kind: 'emulator',
     adapter: 's3',
     open,

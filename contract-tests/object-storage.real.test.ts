@@ -1,7 +1,7 @@
 /**
  * The contract of object storage on a real S3 server, through the `s3` adapter, and what only a real server can
  * show. Run by `contract-tests/real-s3/run.sh`, or on any server whose bucket is empty and named in
- * PORTSIDE_TEST_S3_URL (PORTSIDE_TEST_S3_SERVER says which it is: `ceph-rgw 16.2.15`); not part of `npm test`.
+ * PORTSIDE_TEST_S3_URL (PORTSIDE_TEST_S3_SERVER says which it is: `ceph-rgw@16.2.15`); not part of `npm test`.
  *
  * Where Ceph's gateway 16.2, which `run.sh` starts, is no measure for Amazon S3 the URL says so with `lacks`; the
  * behaviours stay unverified there:

@@ -27,7 +27,8 @@ export async function recordRun<T extends object>(
   results: readonly BehaviourResult[],
 ): Promise<void> {
   const folder = process.env[runsVariable]
-  if (folder === undefined || folder === '') return
+  // One without an id of its own is a variant that no evidence is kept of.
+  if (folder === undefined || folder === '' || subject.id === undefined) return
   const run: RecordedRun = {
     port: contract.port.name,
     subject: subjectId(subject),

@@ -43,6 +43,7 @@ describeContract(socialPublisherContract, {
 
 describeContract(socialPublisherContract, {
   name: 'x on emulator',
+  id: 'x-on-emulator',
   kind: 'emulator',
   adapter: 'x',
   async open() {

@@ -110,9 +110,17 @@ async function run(url: string, text: string): Promise<void> {
   }
 }
 
+/** One subject to evidence, each with a part of the contract. A server of another version would not have started. */
+const identity = {
+  id: 'postgres-on-postgresql',
+  kind: 'real',
+  adapter: 'postgres',
+  server: async () => ({ product: 'postgresql', version: pins.postgres }),
+} as const
+
 const shared: Subject<SqlDatabase> = {
   name: `pg on PostgreSQL ${pins.postgres}`,
-  kind: 'real',
+  ...identity,
   openUnreachable,
   async open() {
     // Emptied rather than made anew, which takes many times as long.
@@ -125,7 +133,7 @@ const shared: Subject<SqlDatabase> = {
 /** A server that may be killed: one for each behaviour, so only for those that need it. */
 const own: Subject<SqlDatabase> = {
   name: `pg on a PostgreSQL ${pins.postgres} of its own`,
-  kind: 'real',
+  ...identity,
   async open() {
     const server = await startServer('postgres', { durable: true })
     const open = await openAt(await server.provision('orders'), server.adminUrl())

@@ -96,15 +96,23 @@ export async function verify<T extends object>(options: VerifyOptions<T>): Promi
   const subject = subjectOf(options, place, server)
   const end = (): void => void connection.closeAll()
   signal.addEventListener('abort', end, { once: true })
+  // What no one waits for any more must not end the process, and leave the place behind.
+  let stray: { readonly error: unknown } | undefined
+  const onStray = (error: unknown): void => {
+    stray ??= { error }
+  }
+  process.on('unhandledRejection', onStray)
   try {
     for (const [index, behaviour] of chosen.entries()) {
       if (signal.aborted) break
       if (results.has(whole + behaviour.id)) continue
-      const result = await runBehaviour(contract, behaviour, subject, { divergences })
+      stray = undefined
+      const judged = await runBehaviour(contract, behaviour, subject, { divergences })
       // What it left open would hold up the removal of its place, and is no longer of any use.
       await connection.closeAll()
       // Cut short, it says nothing about the service.
       if (signal.aborted) break
+      const result = withStray(judged, stray)
       results.set(result.id, result)
       if (result.outcome !== 'failed')
         appendFileSync(file, `${JSON.stringify({ ...result, error: undefined })}\n`)
@@ -114,6 +122,7 @@ export async function verify<T extends object>(options: VerifyOptions<T>): Promi
     signal.removeEventListener('abort', end)
     await place.remove()
     await connection.closeAll()
+    process.removeListener('unhandledRejection', onStray)
   }
   const found = [...results.values()]
   const report = { subject: options.subject, server, contract: head.contract, results: found }
@@ -171,6 +180,12 @@ async function identify<T extends object>(
   } finally {
     await driver.close()
   }
+}
+
+/** A behaviour that leaves a failure to no one has failed, unless it proves nothing anyway. */
+function withStray(result: BehaviourResult, stray: { readonly error: unknown } | undefined): BehaviourResult {
+  if (stray === undefined || result.outcome !== 'passed') return result
+  return { id: result.id, outcome: 'failed', error: stray.error }
 }
 
 /** Whether the contract and the server are those of the run that stopped. */

@@ -66,7 +66,7 @@ export const verify: Command = {
       )
     }
     if (maxAgeDays !== undefined) {
-      return checkEvidence({ services, service, maxAgeDays, ...values }, terminal)
+      return checkEvidence({ ...values, services, service, maxAgeDays }, terminal)
     }
     if (service === undefined) throw new UsageError('verify needs the name of a service, or --max-age')
     return runVerification(service, services, values, flags, terminal)
@@ -84,7 +84,7 @@ async function runVerification(
   const service = services[name] as AnyService
   // Everything that the command line says is checked before anything is opened.
   const subject = values.subject ?? rooms.contracts.subjectId({ name: kebab(name) })
-  rooms.contracts.subjectId({ name: subject, id: subject })
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(subject)) throw new UsageError('--subject is kebab-case')
   const server = values.server === undefined ? undefined : serverOf(values.server)
   const rate = values.rate === undefined ? undefined : rateOf(values.rate)
   const divergences = rooms.divergences.loadDivergences(values.divergences)
