@@ -10,9 +10,11 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { smtp } from '../adapters/smtp/index.ts'
 import { readMail } from '../fakes/emulators/mime.ts'
+import { FakeMailer } from '../fakes/mailer.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
@@ -20,7 +22,8 @@ import { Mailer } from '../src/ports/mailer.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import type { ForcedFailure, OpenSubject, ServerProduct } from './contract.ts'
 import { expectPortError } from './expect.ts'
-import { mailerContract, mailerMeans, type ReceivedMail } from './mailer.ts'
+import { type MailerInside, mailerContract, mailerMeans, type ReceivedMail } from './mailer.ts'
+import { mailSteps, runMailStep } from './mailer-model.ts'
 import { networkTo } from './network.ts'
 import { describeContract } from './vitest.ts'
 
@@ -181,13 +184,13 @@ async function clear(): Promise<void> {
 }
 
 function means(wire?: Wire): Omit<OpenSubject<Mailer>, 'guarded'> {
-  const refused: string[] = []
+  const refused = new Map<string, string>()
   return {
     ...mailerMeans({
       received,
       refuse: (address, { reason, retryable }) => {
-        refused.push(`${address.toLowerCase()}: ${retryable ? '450 4.2.1' : '550 5.1.1'} ${reason}\n`)
-        control('refused', refused.join(''))
+        refused.set(address.toLowerCase(), `${retryable ? '450 4.2.1' : '550 5.1.1'} ${reason}`)
+        control('refused', [...refused].map(([one, reply]) => `${one}: ${reply}\n`).join(''))
       },
       limitSize: (maxBytes) => control('size', String(maxBytes)),
       limitRecipients: (maxRecipients) => control('recipients', String(maxRecipients)),
@@ -323,6 +326,35 @@ describe('smtp on a real server', () => {
       })
       assert.ok(!(JSON.stringify(error) + error.stack).includes(wrongPassword), 'the password is shown')
     }
+    await guarded.close()
+  })
+
+  test('random mails under random conditions get on the fake the answers they get here', async () => {
+    const guarded = await open('starttls=never')
+    await fc.assert(
+      fc.asyncProperty(mailSteps, async (steps) => {
+        await clear()
+        const real = { port: guarded.port, inside: means().inside as MailerInside }
+        const fake = new FakeMailer()
+        const onFake = {
+          port: fake,
+          inside: {
+            received: () => fake.outbox,
+            refuse: (address, refusal) => fake.refuse(address, refusal),
+            limitSize: (maxBytes) => fake.limitSize(maxBytes),
+            limitRecipients: (maxRecipients) => fake.limitRecipients(maxRecipients),
+          } satisfies MailerInside,
+        }
+        for (const step of steps) {
+          assert.deepEqual(
+            await runMailStep(real, step),
+            await runMailStep(onFake, step),
+            JSON.stringify(step),
+          )
+        }
+      }),
+      { numRuns: 60 },
+    )
     await guarded.close()
   })
 

@@ -317,7 +317,6 @@ function tooLarge(maxBytes: number): PortError {
   return new PortError({
     code: 'quota-exceeded',
     message: `the mail is larger than the server takes (${maxBytes} bytes); send less, or a link to it`,
-    details: { maxBytes: String(maxBytes) },
   })
 }
 
