@@ -457,6 +457,28 @@ describe('the folder of states', () => {
     },
   )
 
+  test('that cannot be written to is told once, tried again, and then holds all', async () => {
+    const told: string[] = []
+    const first = await start({ onProgress: (line) => told.push(line) })
+    const inTheWay = join(folder, 'state', 'state')
+    await writeFile(inTheWay, '')
+    await first.send('one')
+    await expect
+      .poll(() => told)
+      .toEqual([expect.stringMatching(/mail: its state cannot be written \(E\w+\)/)])
+    await first.send('two')
+    await rm(inTheWay)
+    await first.send('three')
+    await expect.poll(() => told.at(-1)).toMatch(/mail: its state is written again/)
+    expect(told).toHaveLength(2)
+    await first.running.close()
+    const second = await start()
+    expect(await subjects(second.control)).toEqual(['one', 'two', 'three'])
+    await rm(inTheWay, { recursive: true })
+    await writeFile(inTheWay, '')
+    expect(await second.running.close()).toBe(false)
+  })
+
   test('holds what changed, seeds included, and is not seeded again', async () => {
     const seedFile = join(folder, 'seed.json')
     await writeFile(join(folder, 'ticket.pdf'), Uint8Array.of(1, 2, 3))
