@@ -2,7 +2,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { bucket, type ClientPlace, describeClient, type ForeignClient } from './fixtures/client-behaviours.ts'
+import {
+  bucket,
+  type ClientPlace,
+  type ClientSubject,
+  describeClient,
+  type ForeignClient,
+} from './fixtures/client-behaviours.ts'
 import { runProgram, runSuccessfully } from './fixtures/program.ts'
 
 const debianPackage = 'rclone'
@@ -48,7 +54,14 @@ async function connect(place: ClientPlace): Promise<ForeignClient> {
   }
 }
 
-describeClient({ name: 'rclone', connect, copiesLargeWith: 'UploadPartCopy' }, (bench) => {
+const rclone: ClientSubject = {
+  name: 'rclone',
+  connect,
+  copiesLargeWith: 'UploadPartCopy',
+  takesAbsentForEmptyFolder: true,
+}
+
+describeClient(rclone, (bench) => {
   test('checks that folder and prefix are the same, by their hashes', async () => {
     const { client, folder, place, storage } = bench()
     for (const name of ['one', 'two']) await writeFile(join(folder, name), name)
