@@ -416,6 +416,22 @@ describe('what can be forced', () => {
   })
 })
 
+test('the journal has refusals by their port code, what is absent as an answer, and faults lose that answer too', async () => {
+  expect(await refusal(get('none'))).toEqual(['NoSuchKey', 404])
+  await put('a')
+  await refusal(put('a', 'x', { IfNoneMatch: '*' }))
+  await refusal(get('a', { Range: 'bytes=9-' }))
+  storage.faults.next('get', { error: 'unavailable', when: 'after' })
+  await assert.rejects(get('none'), (error: Error) => error.name !== 'NoSuchKey')
+  expect(storage.journal.entries.map(({ operation, result }) => [operation, result])).toEqual([
+    ['get', 'ok'],
+    ['put', 'ok'],
+    ['put', 'precondition-failed'],
+    ['get', 'invalid-argument'],
+    ['get', 'unavailable'],
+  ])
+})
+
 describe('buckets', () => {
   test('that are made over the wire share content with others, and go when they are empty', async () => {
     const Other = 'another-bucket'

@@ -1,5 +1,5 @@
 /** A fake's faults as S3 shows them, and which of S3's operations is which of the port's. */
-import type { PortError, PortErrorCode } from '../../../src/errors.ts'
+import { PortError, type PortErrorCode } from '../../../src/errors.ts'
 import type { ObjectStorage } from '../../../src/ports/object-storage.ts'
 import { parseCopySource } from './address.ts'
 import type { S3Call } from './call.ts'
@@ -62,4 +62,22 @@ export function s3ErrorOf({ code, outcome, retryAfterMs }: PortError): S3Error |
   if (outcome === 'unknown' || outcome === 'applied') return undefined
   const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }
   return new S3Error(codes[code], { headers })
+}
+
+const portCodes: Readonly<Partial<Record<S3ErrorCode, PortErrorCode>>> = {
+  NoSuchKey: 'not-found',
+  NoSuchBucket: 'not-found',
+  NoSuchUpload: 'not-found',
+  PreconditionFailed: 'precondition-failed',
+  NotModified: 'precondition-failed',
+  ConditionalRequestConflict: 'conflict',
+  NotImplemented: 'unsupported',
+  BadDigest: 'corrupt',
+  XAmzContentSHA256Mismatch: 'corrupt',
+}
+
+/** A refusal as the fake's journal has it. Its cause is what is answered. */
+export function portErrorOf(refusal: S3Error): PortError {
+  const code = portCodes[refusal.code] ?? (refusal.status < 500 ? 'invalid-argument' : 'internal')
+  return new PortError({ code, message: refusal.message, outcome: 'not-applied', cause: refusal })
 }

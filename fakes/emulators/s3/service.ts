@@ -14,7 +14,7 @@ import type { Operation, S3Call } from './call.ts'
 import { corsHeaders, preflight } from './cors.ts'
 import type { Dialect } from './dialects.ts'
 import { errorReply, idHeaders, type RequestIds, S3Error } from './errors.ts'
-import { type PortOperation, portOperations, s3ErrorOf, subjectOf } from './faults.ts'
+import { type PortOperation, portErrorOf, portOperations, s3ErrorOf, subjectOf } from './faults.ts'
 import { answerForced, discard, ForcedAnswers } from './forced.ts'
 import { checkHeaders, withoutChecksums } from './headers.ts'
 import { listOperations } from './lists.ts'
@@ -224,18 +224,28 @@ export class S3Service implements HttpService {
     const effect = ['get', 'head', 'list', 'listAll'].includes(operation) ? 'read' : 'write'
     const { signal } = call.request
     const intercepted = { operation, args: [], subject: subjectOf(call), effect, signal } as const
-    let made: HttpReply | undefined
+    // What is absent is an error of S3's and an answer of the port's, which a fault may lose like any other.
+    const isAnswer = (error: S3Error): boolean => error.code === 'NoSuchKey' && effect === 'read'
+    let made: HttpReply | S3Error | undefined
     try {
-      return (await journal.record(intercepted, () =>
+      const answer = await journal.record(intercepted, () =>
         faults.apply(intercepted, async () => {
-          made = await run()
+          try {
+            made = await run()
+          } catch (error) {
+            if (!(error instanceof S3Error)) throw error
+            if (!isAnswer(error)) throw portErrorOf(error)
+            made = error
+          }
           return made
         }),
-      )) as HttpReply
+      )
+      if (answer instanceof S3Error) throw answer
+      return answer as HttpReply
     } catch (error) {
       // It was done, but the answer is lost: so nobody reads it.
-      if (made !== undefined) await discard(made)
-      throw error
+      if (made !== undefined && !(made instanceof S3Error)) await discard(made)
+      throw PortError.is(error) && error.cause instanceof S3Error ? error.cause : error
     }
   }
 
