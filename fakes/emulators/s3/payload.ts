@@ -48,8 +48,6 @@ export interface PayloadSummary {
 export interface Payload {
   /** Of the object, as far as it is told beforehand. */
   readonly declaredSize: number | undefined
-  /** The algorithm of the checksum that comes with the body or after it. */
-  readonly sentAlgorithm: ChecksumAlgorithm | undefined
   /**
    * To be read once. Whether it is what it was said to be is known at its end only: what throws before or at the end
    * must not be stored. Rejects with `S3Error`: `BadDigest`, `XAmzContentSHA256Mismatch`, `SignatureDoesNotMatch`,
@@ -98,7 +96,6 @@ export function decodePayload(
     : undefined
   return {
     declaredSize,
-    sentAlgorithm: sent?.algorithm,
     bytes: read(request.body, chunks, verifier),
     done: () => verifier.summary(),
   }
