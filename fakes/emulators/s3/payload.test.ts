@@ -511,7 +511,8 @@ test.each([
   ['aws-chunked', undefined],
   ['aws-chunked,gzip', 'gzip'],
   ['gzip, AWS-chunked', 'gzip'],
-  ['gzip, br', 'gzip,br'],
+  ['gzip, br', 'gzip, br'],
+  ['', undefined],
 ])('Content-Encoding %s is stored as %s', (sent, stored) => {
   expect(storedContentEncoding(sent)).toBe(stored)
 })
