@@ -6,8 +6,8 @@ import { type Operation, queryInteger, readBody, type S3Call, xmlReply } from '.
 import { readCorsRules, writeCorsRules } from './cors.ts'
 import { S3Error } from './errors.ts'
 import { owner } from './lists.ts'
-import { readTags, tagTree } from './objects.ts'
 import { readXml, textOf } from './read-xml.ts'
+import { readTags, tagTree } from './tags.ts'
 
 /** The buckets there are, for the operations that are about them. */
 export interface BucketRegistry {

@@ -8,7 +8,7 @@ import type {
 } from '../../object-storage/bucket.ts'
 import type { Content } from '../../object-storage/contents.ts'
 import type { HttpReply, HttpRequest } from '../http.ts'
-import { type ChecksumAlgorithm, checksumAlgorithms, checksumHeader } from './checksums.ts'
+import { type ChecksumAlgorithm, checksumAlgorithms, checksumElement, checksumHeader } from './checksums.ts'
 import type { Dialect } from './dialects.ts'
 import { type RequestIds, S3Error } from './errors.ts'
 import type { S3OperationName } from './operations.ts'
@@ -278,4 +278,21 @@ export function checkVersionId(versionId: string | undefined): void {
     message: 'Invalid version id specified',
     fields: { ArgumentName: 'versionId', ArgumentValue: versionId },
   })
+}
+
+/** Lets go of the content where it is not stored after all. */
+export function committing(content: Content, check: () => void): void {
+  try {
+    check()
+  } catch (error) {
+    content.release()
+    throw error
+  }
+}
+
+/** The checksums of a version or part as elements. */
+export function checksumElements(checksums: Checksums): XmlTree {
+  return Object.fromEntries(
+    Object.entries(checksums).map(([name, value]) => [checksumElement(name as ChecksumAlgorithm), value]),
+  )
 }
