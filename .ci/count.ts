@@ -1,4 +1,4 @@
-/** Prints `N passed, N failed, N skipped` from vitest's own JSON report. */
+/** Prints `N passed, N failed, N skipped` from vitest's own JSON reports. */
 import { readFileSync } from 'node:fs'
 
 interface Report {
@@ -9,11 +9,12 @@ interface Report {
   readonly numFailedTestSuites: number
 }
 
-const [file] = process.argv.slice(2)
-if (file === undefined) throw new Error('usage: count.ts REPORT.json')
-const report = JSON.parse(readFileSync(file, 'utf8')) as Report
+const files = process.argv.slice(2)
+if (files.length === 0) throw new Error('usage: count.ts REPORT.json…')
+const reports = files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Report)
+const sum = (of: (report: Report) => number): number =>
+  reports.reduce((total, report) => total + of(report), 0)
 // A file that could not be loaded has no tests to count, yet it failed.
-const failed = Math.max(report.numFailedTests, report.numFailedTestSuites > 0 ? 1 : 0)
-process.stdout.write(
-  `${report.numPassedTests} passed, ${failed} failed, ${report.numPendingTests + report.numTodoTests} skipped\n`,
-)
+const failed = sum((each) => Math.max(each.numFailedTests, each.numFailedTestSuites > 0 ? 1 : 0))
+const skipped = sum((each) => each.numPendingTests + each.numTodoTests)
+process.stdout.write(`${sum((each) => each.numPassedTests)} passed, ${failed} failed, ${skipped} skipped\n`)
