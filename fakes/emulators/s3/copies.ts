@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import type { Bucket, Checksums, ObjectDescription, ObjectVersion } from '../../object-storage/bucket.ts'
 import type { Content } from '../../object-storage/contents.ts'
-import { wholeEtag } from '../../object-storage/etags.ts'
 import { parseCopySource } from './address.ts'
 import {
   checksumElements,
@@ -78,15 +77,23 @@ async function copyFacts(
   keepsEtag: boolean,
   algorithm: ChecksumAlgorithm | undefined,
 ): Promise<{ readonly etag: string; readonly checksums: Checksums }> {
-  const own = keepsEtag ? etag : await wholeEtag(etag, content)
   const names = algorithm === undefined ? (Object.keys(checksums) as ChecksumAlgorithm[]) : [algorithm]
   const isKnown = checksumType === 'FULL_OBJECT' && names.every((name) => checksums[name] !== undefined)
-  if (isKnown)
-    return { etag: own, checksums: Object.fromEntries(names.map((name) => [name, checksums[name] ?? ''])) }
-  const running = names.map((name) => [name, createChecksum(name)] as const)
-  for await (const chunk of content.read()) for (const [, checksum] of running) checksum.update(chunk)
+  const running = isKnown ? [] : names.map((name) => [name, createChecksum(name)] as const)
+  const md5 = keepsEtag || !etag.includes('-') ? undefined : createHash('md5')
+  // Once for all of them, and not at all where there is nothing to learn: it may be gigabytes.
+  if (md5 !== undefined || running.length > 0) {
+    for await (const chunk of content.read()) {
+      md5?.update(chunk)
+      for (const [, checksum] of running) checksum.update(chunk)
+    }
+  }
+  const known = names.map((name) => [name, checksums[name] ?? ''] as const)
   const made = running.map(([name, checksum]) => [name, checksum.digest().toString('base64')] as const)
-  return { etag: own, checksums: Object.fromEntries(made) }
+  return {
+    etag: md5 === undefined ? etag : `"${md5.digest('hex')}"`,
+    checksums: Object.fromEntries(isKnown ? known : made),
+  }
 }
 
 function directive(headers: Readonly<Record<string, string>>, name: string): 'COPY' | 'REPLACE' {
