@@ -2,7 +2,7 @@
 import { compareUtf8 } from '../../../src/calls/arguments.ts'
 import type { Bucket } from '../../object-storage/bucket.ts'
 import type { HttpReply } from '../http.ts'
-import { type Operation, queryInteger, readBody, type S3Call, xmlReply } from './call.ts'
+import { type Operation, type OperationTable, queryInteger, readBody, type S3Call, xmlReply } from './call.ts'
 import { readCorsRules, writeCorsRules } from './cors.ts'
 import { S3Error } from './errors.ts'
 import { owner } from './lists.ts'
@@ -80,8 +80,7 @@ const deleteBucketCors: Operation = ({ bucket }) => {
   return { status: 204 }
 }
 
-/** By S3's names. */
-export const bucketOperations = {
+export const bucketOperations: OperationTable = {
   HeadBucket: headBucket,
   GetBucketLocation: getBucketLocation,
   GetBucketVersioning: getBucketVersioning,
@@ -91,7 +90,7 @@ export const bucketOperations = {
   GetBucketCors: getBucketCors,
   PutBucketCors: putBucketCors,
   DeleteBucketCors: deleteBucketCors,
-} as const satisfies Readonly<Record<string, Operation>>
+}
 
 export async function createBucket(call: S3Call, registry: BucketRegistry): Promise<HttpReply> {
   const { bucketName, region } = call

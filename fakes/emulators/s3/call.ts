@@ -41,6 +41,9 @@ export interface S3Call {
 
 export type Operation = (call: S3Call) => Promise<HttpReply> | HttpReply
 
+/** By S3's names. */
+export type OperationTable = Readonly<Partial<Record<S3OperationName, Operation>>>
+
 /** The most that one PUT, one part and one copy may hold. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 export const largestPutBytes: number = 5 * 1024 ** 3
 

@@ -120,7 +120,7 @@ const answers = {
     400,
     "The provided 'x-amz-content-sha256' header does not match what was computed.",
   ],
-} as const satisfies Readonly<Record<string, readonly [status: number, message: string]>>
+} as const
 
 /** A code of Amazon S3 that the emulator knows the answer to. */
 export type S3ErrorCode = keyof typeof answers

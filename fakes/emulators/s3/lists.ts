@@ -2,7 +2,14 @@
 import { compareUtf8 } from '../../../src/calls/arguments.ts'
 import type { ListEntry, ListQuery, Upload } from '../../object-storage/bucket.ts'
 import { encodeRfc3986 } from './address.ts'
-import { type Operation, queryInteger, type S3Call, storageClassOf, xmlReply } from './call.ts'
+import {
+  type Operation,
+  type OperationTable,
+  queryInteger,
+  type S3Call,
+  storageClassOf,
+  xmlReply,
+} from './call.ts'
 import { S3Error } from './errors.ts'
 import type { XmlTree } from './xml.ts'
 
@@ -258,10 +265,9 @@ function pageOfUploads(all: readonly Upload[], query: UploadQuery): UploadPage {
   return { uploads, prefixes, more: false, lastName, lastId }
 }
 
-/** By S3's names. */
-export const listOperations = {
+export const listOperations: OperationTable = {
   ListObjects: listObjects,
   ListObjectsV2: listObjectsV2,
   ListObjectVersions: listObjectVersions,
   ListMultipartUploads: listMultipartUploads,
-} as const satisfies Readonly<Record<string, Operation>>
+}

@@ -7,6 +7,7 @@ import {
   committing,
   descriptionOf,
   type Operation,
+  type OperationTable,
   objectHeaders,
   objectOf,
   queryInteger,
@@ -261,8 +262,7 @@ function partsPage(call: S3Call, { parts }: ObjectVersion): XmlTree | undefined 
   }
 }
 
-/** By S3's names. */
-export const objectOperations = {
+export const objectOperations: OperationTable = {
   PutObject: putObject,
   GetObject: getObject,
   HeadObject: getObject,
@@ -273,4 +273,4 @@ export const objectOperations = {
   GetObjectTagging: getObjectTagging,
   PutObjectTagging: putObjectTagging,
   DeleteObjectTagging: deleteObjectTagging,
-} as const satisfies Readonly<Record<string, Operation>>
+}

@@ -84,7 +84,7 @@ const ofBucket = {
   versioning: { GET: 'GetBucketVersioning', PUT: 'PutBucketVersioning' },
   versions: { GET: 'ListObjectVersions' },
   website: { GET: 'GetBucketWebsite', PUT: 'PutBucketWebsite', DELETE: 'DeleteBucketWebsite' },
-} as const satisfies Readonly<Record<string, ByMethod>>
+} as const
 
 const ofObject = {
   acl: { GET: 'GetObjectAcl', PUT: 'PutObjectAcl' },
@@ -111,7 +111,7 @@ const ofObject = {
     DELETE: 'AbortMultipartUpload',
     copy: 'UploadPartCopy',
   },
-} as const satisfies Readonly<Record<string, ByMethod>>
+} as const
 
 /** Where the query names nothing of the kind. */
 const plain = {
@@ -130,7 +130,7 @@ const plain = {
     HEAD: 'HeadObject',
     copy: 'CopyObject',
   },
-} as const satisfies Readonly<Record<string, ByMethod>>
+} as const
 
 type Named<Table> = { [K in keyof Table]: Table[K][keyof Table[K]] }[keyof Table]
 

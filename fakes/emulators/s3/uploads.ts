@@ -7,6 +7,7 @@ import {
   entityTooLarge,
   largestPutBytes,
   type Operation,
+  type OperationTable,
   queryInteger,
   type S3Call,
   storeBody,
@@ -208,12 +209,11 @@ const listParts: Operation = (call) => {
   })
 }
 
-/** By S3's names. */
-export const uploadOperations = {
+export const uploadOperations: OperationTable = {
   CreateMultipartUpload: createMultipartUpload,
   UploadPart: uploadPart,
   UploadPartCopy: uploadPartCopy,
   CompleteMultipartUpload: completeMultipartUpload,
   AbortMultipartUpload: abortMultipartUpload,
   ListParts: listParts,
-} as const satisfies Readonly<Record<string, Operation>>
+}
