@@ -17,7 +17,13 @@ const refusedToken = 'c4nary-wr0ng'
 /** Everything that must show nowhere. */
 export const canaries: readonly string[] = [token, encodeURIComponent(token), refusedToken]
 
-const limits = { publishLimit: 100, publishLimitPerDay: 130, deleteLimit: 50, limitWindowMs: 900_000 }
+const limits = {
+  publishLimit: 100,
+  publishLimitPerDay: 130,
+  deleteLimit: 50,
+  limitWindowMs: 900_000,
+  duplicateWindowMs: 86_400_000,
+}
 
 /** A fake with limits that can be reached, on a clock of its own. */
 export function fakePublisher(): FakeSocialPublisher {

@@ -19,16 +19,22 @@ npm ci --no-progress --no-audit --no-fund
 npm ci --no-progress --no-audit --no-fund --legacy-peer-deps --prefix contract-tests/mutation
 npm run build
 
-# What is changed, by port. Errors of vendors come by their tables' own tests.
+# What is changed, by port. Saving a fake, and the servers and URLs of adapters, have tests of their own.
 files_of() {
+  local files
   case $1 in
-    sql-database) echo 'adapters/postgres/{copy,errors,queries,session,sql-database,transaction,values}.ts' ;;
-    key-value-store) echo 'adapters/redis/{errors,key-value-store}.ts' ;;
-    object-storage) echo 'fakes/object-storage.ts,fakes/object-storage/*.ts,adapters/s3/{answers,errors,object-storage,upload}.ts' ;;
-    mailer) echo 'fakes/mailer.ts,adapters/smtp/{errors,mailer}.ts' ;;
-    social-publisher) echo 'fakes/social-publisher.ts,adapters/x/{errors,social-publisher}.ts' ;;
+    sql-database) files=(adapters/postgres/{copy,errors,queries,session,sql-database,transaction,values}.ts) ;;
+    key-value-store) files=(adapters/redis/{errors,key-value-store}.ts) ;;
+    object-storage)
+      files=(fakes/object-storage.ts fakes/object-storage/{bucket,contents,etags}.ts)
+      files+=(adapters/s3/{answers,errors,object-storage,upload}.ts)
+      ;;
+    mailer) files=(fakes/mailer.ts adapters/smtp/{errors,mailer}.ts) ;;
+    social-publisher) files=(fakes/social-publisher.ts adapters/x/{errors,social-publisher}.ts) ;;
     *) echo "there is no port $1" >&2; exit 2 ;;
   esac
+  # Stryker splits at commas, also inside braces.
+  (IFS=,; echo "${files[*]}")
 }
 
 [ $# -gt 0 ] || set -- sql-database key-value-store object-storage mailer social-publisher

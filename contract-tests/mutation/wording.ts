@@ -2,6 +2,7 @@
  * What no contract is to judge, for Stryker to leave alone: the words of messages and journal entries, and the controls
  * of a fake (inspection, seeding, saving) and tables of codes, which tests of their own hold. Everything else is fair game.
  */
+import { createHash } from 'node:crypto'
 
 /** Babel's, as far as it is looked at here. */
 interface Path {
@@ -66,3 +67,42 @@ function calleeOf(node: Path['node'] | undefined): string | undefined {
 }
 
 export const strykerPlugins: readonly unknown[] = [{ kind: 'Ignore', name: 'wording', value: ignorer }]
+
+/**
+ * Of every `1 / share` changes one, the same ones for the same code and seed: a slow contract is judged by a sample.
+ * Stryker can leave out files, lines and whole expressions, but not one change among several in one place, so what it
+ * makes changes with is told here to make fewer. Internal to Stryker, whose version is locked.
+ */
+interface Mutator {
+  readonly name: string
+  mutate(path: Place, options: unknown): Iterable<unknown>
+}
+interface Place {
+  readonly node: { readonly loc?: { readonly start: { readonly line: number; readonly column: number } } }
+}
+
+const share = Number(process.env.PORTSIDE_MUTATION_SAMPLE ?? '1')
+const seed = process.env.PORTSIDE_MUTATION_SEED ?? '1'
+if (share < 1) {
+  const made = new URL(
+    'node_modules/@stryker-mutator/instrumenter/dist/src/mutators/mutate.js',
+    import.meta.url,
+  )
+  const { allMutators } = (await import(made.href)) as { readonly allMutators: readonly Mutator[] }
+  for (const mutator of allMutators) {
+    const all = mutator.mutate.bind(mutator)
+    mutator.mutate = function* (path, options) {
+      const { line, column } = path.node.loc?.start ?? { line: 0, column: 0 }
+      let count = 0
+      for (const change of all(path, options)) {
+        count += 1
+        if (chance(`${seed} ${mutator.name} ${line}:${column} ${count}`) < share) yield change
+      }
+    }
+  }
+}
+
+/** From 0 to below 1, by the text alone: the start of its digest. */
+function chance(text: string): number {
+  return createHash('sha256').update(text).digest().readUInt32BE() / 2 ** 32
+}

@@ -104,4 +104,25 @@ export const limits: readonly PostBehaviour[] = [
       await port.publish({ text })
     },
   },
+  {
+    id: 'rate-limit/both-at-once',
+    sentence:
+      'Where the limits of a window and of a day are reached by one post, the time to wait is the longer.',
+    needs: ['inside', 'passTime'],
+    async check(context) {
+      const { port, passTime } = context
+      const { publishLimit, publishLimitPerDay, limitWindowMs } = inside(context)
+      const before = publishLimitPerDay % publishLimit
+      for (let count = 0; count < publishLimitPerDay; count += 1) {
+        // So that the last window ends full, together with the day.
+        if (count % publishLimit === before) await passTime?.(limitWindowMs + 1_000)
+        await port.publish({ text: freshText() })
+      }
+      const text = freshText()
+      const { retryAfterMs = 0 } = await expectPortError(port.publish({ text }), 'rate-limited')
+      assert.ok(retryAfterMs > limitWindowMs + 1_000, `retryAfterMs is ${retryAfterMs}`)
+      await passTime?.(retryAfterMs)
+      await port.publish({ text })
+    },
+  },
 ]

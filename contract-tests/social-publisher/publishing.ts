@@ -4,7 +4,7 @@ import { PortError } from '../../src/errors.ts'
 import { weightedLength } from '../../src/ports/social-publisher.ts'
 import { lent } from '../common/kit.ts'
 import { expectPortError } from '../expect.ts'
-import { freshText, type PostBehaviour, texts } from './samples.ts'
+import { freshText, inside, type PostBehaviour, texts } from './samples.ts'
 
 export const publishing: readonly PostBehaviour[] = [
   {
@@ -234,6 +234,60 @@ export const publishing: readonly PostBehaviour[] = [
         retryable: false,
       })
       if (before !== undefined) assert.deepEqual(texts(context), before)
+    },
+  },
+  {
+    id: 'publish/what-is-a-cashtag',
+    sentence:
+      'A cashtag is one to six letters after a dollar sign, in any case, with a suffix or without, on its own; prices and names are none.',
+    async check({ port }) {
+      const one = 'ACME'
+      for (const tag of ['$A', '$letter', '$BrK.A', '$BRK_A', '$BRK_AB', '$Bf.b']) {
+        await expectPortError(port.publish({ text: freshText(`$${one} ${tag}`) }), 'rejected', {
+          reason: 'too-many-cashtags',
+        })
+        await expectPortError(port.publish({ text: `${freshText(`${tag}, $${one}`)} $B` }), 'rejected', {
+          reason: 'too-many-cashtags',
+        })
+      }
+      for (const other of ['$5', '$letters', 'a$B', '$B1', '$Bé', '$BRK_1', '$BRK_ABC', '$$B', '$', '$B$C']) {
+        const text = freshText(`$${one} ${other} at`)
+        assert.equal((await port.publish({ text })).text, text, other)
+      }
+    },
+  },
+  {
+    id: 'publish/padding-makes-no-other-text',
+    sentence:
+      'White space around a text makes it no other one: with it or without, the second is a duplicate.',
+    async check({ port }) {
+      for (const [first, second] of [
+        ['', ' '],
+        ['\n', ''],
+      ] as const) {
+        const text = freshText()
+        await port.publish({ text: `${first}${text}` })
+        await expectPortError(port.publish({ text: `${text}${second}` }), 'rejected', { reason: 'duplicate' })
+      }
+    },
+  },
+  {
+    id: 'publish/duplicates-are-forgotten',
+    sentence:
+      'A text is a duplicate until the window for duplicates has passed, deleted or not, and can then be published again.',
+    needs: ['inside', 'passTime'],
+    async check(context) {
+      const { port, passTime } = context
+      const { duplicateWindowMs } = inside(context)
+      const text = freshText()
+      const { id } = await port.publish({ text })
+      await port.delete(id)
+      await passTime?.(duplicateWindowMs - 1)
+      await expectPortError(port.publish({ text }), 'rejected', { reason: 'duplicate' })
+      await passTime?.(1)
+      const again = await port.publish({ text })
+      assert.ok(BigInt(again.id) > BigInt(id))
+      await expectPortError(port.publish({ text }), 'rejected', { reason: 'duplicate' })
     },
   },
 ]

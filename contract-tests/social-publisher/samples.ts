@@ -12,6 +12,8 @@ export interface SocialPublisherInside {
   readonly limitWindowMs: number
   /** How many posts 24 hours take. */
   readonly publishLimitPerDay: number
+  /** How long a text is a duplicate of one that was published before. */
+  readonly duplicateWindowMs: number
   /** How many calls of each operation have reached the service. */
   reached(operation: keyof SocialPublisher): number
 }
