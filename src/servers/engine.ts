@@ -2,7 +2,7 @@
 import type { ServerIdentity } from '../adapter.ts'
 import type { Account } from './command.ts'
 import type { ServerFolder } from './folder.ts'
-import type { Programs, ServerSource } from './source.ts'
+import type { ContainerSource, Programs, ServerSource } from './source.ts'
 
 export interface ServerEngine {
   /** As a pin names it: `postgresql`. */
@@ -10,6 +10,10 @@ export interface ServerEngine {
   /** As a person reads it: `PostgreSQL`. */
   readonly title: string
   readonly sources: readonly ServerSource[]
+  /** Runs it in a container. Asked before the other sources; absent where there is no image of it. */
+  readonly containers?: ContainerSource
+  /** What its data is made with, as text: data that was made with something else is not silently used. @default '' */
+  readonly recipe?: string
   /** The signal that makes it stop in good order without waiting for its clients. */
   readonly stopSignal: NodeJS.Signals
   /**

@@ -1,15 +1,18 @@
 /** The folder of one server: its data, its log, its passwords, and who runs it now. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -22,19 +25,36 @@ export interface LastRun {
   readonly port: number
   /** The server's process while it runs; absent after it was stopped. */
   readonly process?: ProcessId | undefined
+  /** Written once the server is ready, where it is to outlive whoever started it. */
+  readonly kept?: Kept | undefined
+}
+
+/** What others must know of a server that outlived whoever started it. */
+export interface Kept {
+  readonly engine: string
+  readonly title: string
+  readonly version: string
+  readonly durable: boolean
+  readonly stopSignal: NodeJS.Signals
+  /** The source it is from. */
+  readonly from: string
+  /** Why those asked before it were not used. */
+  readonly passedOver: readonly string[]
 }
 
 export class ServerFolder {
   readonly path: string
 
-  /** @throws PortError `permission-denied` where it cannot be made or written to */
+  /** @throws PortError `permission-denied` where it cannot be made or written to; `quota-exceeded` on a full disk */
   constructor(path: string) {
     this.path = resolve(path)
+    checkOwner(this.path)
     try {
       mkdirSync(this.path, { recursive: true })
       closeSync(openSync(this.log, 'a', 0o600))
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
+      throwIfFull(this.path, cause)
       throw new PortError({
         code: 'permission-denied',
         message: `the server's folder ${this.path} cannot be written to (${code}); another user may have made it: remove it or choose another`,
@@ -86,11 +106,37 @@ export class ServerFolder {
   }
 
   get lastRun(): LastRun | undefined {
-    return this.#readJson<LastRun>('server.json')
+    return this.recall<LastRun>('server')
   }
 
   set lastRun(run: LastRun) {
-    this.#writeJson('server.json', run)
+    this.remember('server', run)
+  }
+
+  /** What was remembered under `name`; `undefined` where nothing was. */
+  recall<T>(name: string): T | undefined {
+    return this.#readJson<T>(`${name}.json`)
+  }
+
+  /** Remembers `value` under `name`: whole or not at all. */
+  remember(name: string, value: unknown): void {
+    this.#writeJson(`${name}.json`, value)
+  }
+
+  /** Whether a server has put anything into the data folder. */
+  get hasData(): boolean {
+    return existsSync(this.data) && readdirSync(this.data).length > 0
+  }
+
+  /** The passwords, as what tells one from another and gives none away: they are long and random. */
+  get passwordPrints(): Readonly<Record<string, string>> {
+    const passwords = this.#readJson<Record<string, string>>('passwords.json') ?? {}
+    return Object.fromEntries(
+      Object.entries(passwords).map(([name, password]) => [
+        name,
+        createHash('sha256').update(password).digest('hex').slice(0, 16),
+      ]),
+    )
   }
 
   /** The end of the server's log, without any of its passwords. */
@@ -115,6 +161,14 @@ export class ServerFolder {
       return JSON.parse(readFileSync(this.file(name), 'utf8')) as T
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EACCES' || code === 'EPERM') {
+        throw new PortError({
+          code: 'permission-denied',
+          message: `${this.file(name)} belongs to another user and cannot be read (${code}); run as that user, or choose another folder`,
+          cause: error,
+        })
+      }
       throw new PortError({
         code: 'corrupt',
         outcome: 'not-applied',
@@ -127,11 +181,42 @@ export class ServerFolder {
   #writeJson(name: string, value: unknown): void {
     // Renamed into place: a crash leaves the old file or the new one, never half of it.
     const whole = this.file(`${name}.tmp`)
-    rmSync(whole, { force: true })
-    writeFileSync(whole, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 })
-    chmodSync(whole, 0o600)
-    renameSync(whole, this.file(name))
+    try {
+      rmSync(whole, { force: true })
+      writeFileSync(whole, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 })
+      chmodSync(whole, 0o600)
+      renameSync(whole, this.file(name))
+    } catch (error) {
+      rmSync(whole, { force: true })
+      throwIfFull(this.path, error)
+      throw error
+    }
   }
+}
+
+/** @throws PortError `quota-exceeded` where `error` says that the disk is full */
+export function throwIfFull(path: string, error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return
+  throw new PortError({
+    code: 'quota-exceeded',
+    outcome: 'not-applied',
+    message: `the disk is full: ${path} cannot be written to (${code}); free some space and run it again, what is there stays`,
+    cause: error,
+  })
+}
+
+/**
+ * Root could go on in another user's folder, and would leave files there that shut the user out of it.
+ * @throws PortError `permission-denied`
+ */
+function checkOwner(path: string): void {
+  const owner = statSync(path, { throwIfNoEntry: false })?.uid
+  if (owner === undefined || owner === 0 || process.geteuid?.() !== 0) return
+  throw new PortError({
+    code: 'permission-denied',
+    message: `the server's folder ${path} belongs to another user (id ${owner}); run as that user, or choose another folder`,
+  })
 }
 
 function randomPassword(): string {

@@ -18,6 +18,12 @@ kill -KILL "$2" 2>/dev/null
 exit 0
 `
 
+// A server that was meant to stay, and whose folder someone removed: no one could find it any more to stop it.
+const endWithoutFolder = `
+while kill -0 "$2" 2>/dev/null; do [ -e "$3" ] || break; sleep 2; done
+kill -0 "$2" 2>/dev/null || exit 0
+${endServer}`
+
 // Servers in it may still be ending and write to it meanwhile: tried until nothing is left.
 const removeFolder = `
 tries=0
@@ -31,6 +37,24 @@ exit 0
  */
 export function guardServer(pid: number, signal: NodeJS.Signals): Guardian {
   return guardian(endServer, signal.replace('SIG', ''), String(pid))
+}
+
+/** Ends the server `pid`, which outlives this process, when the file at `path` is removed. */
+export function guardByFile(pid: number, signal: NodeJS.Signals, path: string): void {
+  const child = spawn(
+    '/bin/sh',
+    [
+      '-c',
+      `trap '' HUP INT TERM; ${endWithoutFolder}`,
+      'portside-watch',
+      signal.replace('SIG', ''),
+      String(pid),
+      path,
+    ],
+    { stdio: 'ignore', detached: true, cwd: '/' },
+  )
+  child.on('error', () => {})
+  child.unref()
 }
 
 /** Removes a temporary folder with this process. */

@@ -1,7 +1,8 @@
 /** A lock between processes, as a file. The lock of a process that died is void. */
 import { randomUUID } from 'node:crypto'
-import { linkSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { systemClock } from '../calls/clock.ts'
+import { throwIfFull } from './folder.ts'
 import { identifyProcess, isRunning, type ProcessId } from './processes.ts'
 
 export interface Lock {
@@ -18,23 +19,26 @@ export interface LockOptions {
   /** How long to wait for the process that holds it, in milliseconds. */
   readonly waitMs: number
   readonly signal?: AbortSignal | undefined
-  /** Called once when there is something to wait for. */
+  /** Called once when the wait has taken half a second. */
   readonly onWait?: ((holder: ProcessId) => void) | undefined
 }
 
 /** Takes the lock at `path`; answers its holder where that outlasts the wait. */
 export async function takeLock(path: string, options: LockOptions): Promise<Lock | Holder> {
-  const end = Date.now() + options.waitMs
-  let waited = false
+  const start = Date.now()
+  const end = start + options.waitMs
+  let told = false
   for (;;) {
     options.signal?.throwIfAborted()
     const found = tryLock(path)
     if (found === 'taken') return { release: releaseOnce(path) }
     if (found === 'stale') continue
     if (Date.now() >= end) return { holder: found }
-    if (!waited) options.onWait?.(found)
-    waited = true
-    await systemClock.sleep(50, options.signal)
+    if (!told && Date.now() - start >= 500) {
+      told = true
+      options.onWait?.(found)
+    }
+    await systemClock.sleep(20, options.signal)
   }
 }
 
@@ -63,15 +67,16 @@ function tryLock(path: string): ProcessId | 'taken' | 'stale' {
 /** Made whole elsewhere and linked into place, so that no one reads half of it. */
 function create(path: string, content: ProcessId): boolean {
   const whole = `${path}.${randomUUID()}`
-  writeFileSync(whole, JSON.stringify(content), { flag: 'wx', mode: 0o644 })
   try {
+    writeFileSync(whole, JSON.stringify(content), { flag: 'wx', mode: 0o644 })
     linkSync(whole, path)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throwIfFull(path, error)
     throw error
   } finally {
-    unlinkSync(whole)
+    rmSync(whole, { force: true })
   }
 }
 

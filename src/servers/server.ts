@@ -1,7 +1,5 @@
 /** Starts, watches, stops and restarts a real server; the same for every engine. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import type { DatastoreServer, RunningServer, ServerIdentity, StartOptions } from '../adapter.ts'
 import { checkFields, checkInteger, checkText } from '../calls/arguments.ts'
 import { systemClock } from '../calls/clock.ts'
@@ -9,20 +7,15 @@ import { invalidArgument, PortError } from '../errors.ts'
 import { parsePin } from '../services/pin.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
 import { ServerFolder } from './folder.ts'
-import { freePort, isFree } from './free-port.ts'
-import { type Guardian, guardServer } from './guardian.ts'
+import { isFree } from './free-port.ts'
+import { keep } from './keep.ts'
+import { type Launched, launch, launchOnSomePort, portTaken } from './launch.ts'
 import { type Lock, takeLock } from './lock.ts'
-import {
-  identifyProcess,
-  isRunning,
-  killTree,
-  type ProcessId,
-  signalProcess,
-  waitUntilGone,
-} from './processes.ts'
-import { findPrograms } from './source.ts'
+import { isRunning, killTree, type ProcessId, signalProcess, waitUntilGone } from './processes.ts'
+import { cannotBeHad, type Found, findFirst, forcedSource, type Programs } from './source.ts'
 
-const startTimeoutMs = 60_000
+export { cancelled, portTaken } from './launch.ts'
+
 const stopTimeoutMs = 20_000
 /** How long a start waits for another process to give the folder up: one that is just ending takes a moment. */
 const lockWaitMs = 5_000
@@ -34,27 +27,88 @@ export function datastoreServer(engine: ServerEngine): DatastoreServer {
     async start(options) {
       checkOptions(options)
       options.signal?.throwIfAborted()
+      const { container, findings } = await askContainers(engine, options)
+      if (container !== undefined) return container.start(options)
       const folder = new ServerFolder(options.directory)
       const lock = await lockFolder(engine, folder, options)
       try {
+        refuseKept(engine, folder)
         await stopOrphan(engine, folder, options)
         const { signal, onProgress = () => {}, durable = true } = options
-        const programs = await findPrograms(engine.title, engine.sources, options.version, options)
+        const { found: programs } = await findLocal(engine, options, findings)
         const place: ServerPlace = { folder, programs, durable, signal, onProgress }
+        checkPasswords(engine, folder)
         await engine.prepare(place)
         const server = new Server(engine, place, lock)
-        await server.startOnSomePort(options.port)
+        await server.start(options.port)
         return server
       } catch (error) {
         lock.release()
         throw error
       }
     },
+    keep: (options) => keep(engine, options),
   }
 }
 
-function checkOptions(options: StartOptions): void {
-  const known = ['version', 'directory', 'port', 'durable', 'signal', 'onProgress']
+/** The server of a container engine, where one is to be used; else why not. */
+export async function askContainers(
+  { title, containers }: ServerEngine,
+  options: StartOptions,
+): Promise<{ readonly container?: DatastoreServer; readonly findings: string[] }> {
+  const forced = forcedSource()
+  if (forced === 'local') return { findings: ['a container engine: PORTSIDE_SERVERS=local rules it out'] }
+  const name = containers?.name ?? 'a container engine'
+  const found = (await containers?.find(options.version, options)) ?? `no image of ${title} is known`
+  if (typeof found !== 'string') return { container: found, findings: [] }
+  const findings = [`${name}: ${found}`]
+  if (forced === 'docker') {
+    findings.push('programs on this machine: PORTSIDE_SERVERS=docker rules them out')
+    throw cannotBeHad(title, options.version, findings)
+  }
+  return { findings }
+}
+
+/** Programs on this machine, or the error that lists what each source has. */
+export function findLocal(
+  { title, sources }: ServerEngine,
+  options: StartOptions,
+  findings: string[],
+): Promise<Found<Programs>> {
+  return findFirst(title, sources, options.version, options, findings)
+}
+
+/**
+ * Data without the passwords it was made with lets no one in: told at once, instead of after trying for long.
+ * @throws PortError `precondition-failed`
+ */
+export function checkPasswords({ title }: ServerEngine, folder: ServerFolder): void {
+  if (!folder.hasData || Object.keys(folder.passwordPrints).length > 0) return
+  throw new PortError({
+    code: 'precondition-failed',
+    message: `${folder.path} holds data of ${title} and no passwords to it; nothing was touched: bring ${folder.file('passwords.json')} back, or remove ${folder.path} to start afresh, which loses its data`,
+  })
+}
+
+function refuseKept({ title }: ServerEngine, folder: ServerFolder): void {
+  const { kept, process: id } = folder.lastRun ?? {}
+  if (kept === undefined || id === undefined || !isRunning(id)) return
+  throw new PortError({
+    code: 'conflict',
+    message: `${title} (process ${id.pid}) is kept running on ${folder.path}; portside down stops it, or choose another folder`,
+  })
+}
+
+export function checkServiceName(service: string): void {
+  checkText('service', service)
+  if (!/^[a-z][a-zA-Z0-9]{0,39}$/.test(service)) {
+    throw invalidArgument('a service is named in camelCase with at most 40 letters and digits')
+  }
+}
+
+/** @param more names of options beyond those of a start */
+export function checkOptions(options: StartOptions, more: readonly string[] = []): void {
+  const known = ['version', 'directory', 'port', 'durable', 'signal', 'onProgress', ...more]
   checkFields('the options', options, known)
   parsePin(options.version)
   checkText('directory', options.directory)
@@ -64,8 +118,8 @@ function checkOptions(options: StartOptions): void {
   if (options.port !== undefined) checkInteger('port', options.port, { min: 1, max: 65_535 })
 }
 
-async function lockFolder(
-  { title }: ServerEngine,
+export async function lockFolder(
+  { title }: Pick<ServerEngine, 'title'>,
   folder: ServerFolder,
   { signal, onProgress }: { readonly signal?: AbortSignal | undefined } & Pick<StartOptions, 'onProgress'>,
 ): Promise<Lock> {
@@ -85,7 +139,7 @@ async function lockFolder(
  * A server whose owner and whose guardian were killed goes on running. It is stopped, not taken over: a server has
  * one owner, which knows how it was started, and what was acknowledged is on disk.
  */
-async function stopOrphan(
+export async function stopOrphan(
   engine: ServerEngine,
   folder: ServerFolder,
   { onProgress }: Pick<StartOptions, 'onProgress'>,
@@ -93,22 +147,20 @@ async function stopOrphan(
   const orphan = folder.lastRun?.process
   if (orphan === undefined || !isRunning(orphan)) return
   onProgress?.(`stopping ${engine.title} (process ${orphan.pid}), which an earlier run left behind`)
-  signalProcess(orphan, engine.stopSignal)
-  if (!(await waitUntilGone(orphan, stopTimeoutMs))) await killTree(orphan)
+  await endProcess(orphan, engine.stopSignal)
 }
 
-interface Running {
-  readonly child: ChildProcess
-  readonly id: ProcessId
-  readonly guardian: Guardian
-  readonly gone: Promise<unknown>
+/** Ends a server in good order, or by force where it does not end. Resolves when it is gone. */
+export async function endProcess(id: ProcessId, signal: NodeJS.Signals): Promise<void> {
+  signalProcess(id, signal)
+  if (!(await waitUntilGone(id, stopTimeoutMs))) await killTree(id)
 }
 
 class Server implements RunningServer {
   readonly #engine: ServerEngine
   readonly #place: ServerPlace
   #lock: Lock | undefined
-  #running: Running | undefined
+  #running: Launched | undefined
   #identity: ServerIdentity | undefined
   #port = 0
   #pid = 0
@@ -136,10 +188,7 @@ class Server implements RunningServer {
 
   provision(service: string): Promise<string> {
     return this.#inTurn(async () => {
-      checkText('service', service)
-      if (!/^[a-z][a-zA-Z0-9]{0,39}$/.test(service)) {
-        throw invalidArgument('a service is named in camelCase with at most 40 letters and digits')
-      }
+      checkServiceName(service)
       if (this.#running === undefined) {
         throw new PortError({
           code: 'closed',
@@ -159,8 +208,7 @@ class Server implements RunningServer {
       const running = this.#running
       if (running !== undefined) {
         running.child.ref()
-        signalProcess(running.id, this.#engine.stopSignal)
-        if (!(await waitUntilGone(running.id, stopTimeoutMs))) await killTree(running.id)
+        await endProcess(running.id, this.#engine.stopSignal)
         await running.gone
       }
       // The folder may be gone: whoever made it for one test may remove it before the server in it has stopped.
@@ -187,114 +235,28 @@ class Server implements RunningServer {
       // The address stays busy for as long as the system takes to close what the killed server had open.
       for (let tries = 0; tries < 50 && !(await isFree(this.#port)); tries += 1) await systemClock.sleep(100)
       if (!(await isFree(this.#port))) throw portTaken(this.#port)
-      await this.#startOn(this.#port)
+      this.#runs(await launch(this.#engine, this.#place, this.#port))
     })
   }
 
-  /** On the given port and no other; or else on that of the last run, so that URLs stay, or on any. */
-  async startOnSomePort(wanted: number | undefined): Promise<void> {
-    if (wanted !== undefined) {
-      if (!(await isFree(wanted))) throw portTaken(wanted)
-      return this.#startOn(wanted)
-    }
+  /** @param wanted the one port it may have */
+  async start(wanted: number | undefined): Promise<void> {
     const last = this.#place.folder.lastRun?.port
-    for (let tries = 1; ; tries += 1) {
-      const port = tries === 1 && last !== undefined && (await isFree(last)) ? last : await freePort()
-      try {
-        return await this.#startOn(port)
-      } catch (error) {
-        // Someone was faster: between asking for a free port and listening on it, any process may take it.
-        const taken = PortError.is(error) && error.code === 'unavailable' && !(await isFree(port))
-        if (!taken || tries >= 5) throw error
-      }
-    }
+    this.#runs(await launchOnSomePort(this.#engine, this.#place, wanted, last === undefined ? [] : [last]))
   }
 
-  async #startOn(port: number): Promise<void> {
-    const { folder, signal, onProgress } = this.#place
-    const running = await this.#spawn(port)
-    const slow = systemClock.timer(500, () => onProgress(`waiting for ${this.#engine.title} to be ready`))
-    try {
-      folder.lastRun = { port, process: running.id }
-      this.#identity = await this.#untilReady(running, port)
-      this.#port = port
-      this.#pid = running.id.pid
-    } catch (error) {
-      await killTree(running.id)
-      await running.gone
-      folder.lastRun = { port }
-      throw signal?.aborted ? cancelled() : error
-    } finally {
-      slow()
-    }
-    // From here on a program that has nothing else to do may end; the guardian then ends the server.
-    running.child.unref()
-  }
-
-  async #spawn(port: number): Promise<Running> {
-    const { title, stopSignal } = this.#engine
-    const { file, args, cwd, env, account } = await this.#engine.command(this.#place, port)
-    const log = openSync(this.#place.folder.log, 'w', 0o600)
-    let child: ChildProcess
-    try {
-      // In a session of its own: Ctrl-C is for the program in the foreground, which still needs its datastores to drain.
-      child = spawn(file, args, { cwd, env, stdio: ['ignore', log, log], detached: true, ...account })
-    } finally {
-      closeSync(log)
-    }
-    const gone = once(child, 'exit').catch(() => {
-      // An error of the spawn itself, which the next line awaits and reports.
-    })
-    try {
-      await once(child, 'spawn')
-    } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code
-      throw new PortError({
-        code: 'unavailable',
-        outcome: 'not-applied',
-        message: `${title} could not be started: ${file} (${code})`,
-        cause,
-      })
-    }
-    const pid = child.pid as number
-    const id = identifyProcess(pid) ?? { pid, startedAt: 'ended' }
-    const running = { child, id, guardian: guardServer(pid, stopSignal), gone }
-    this.#running = running
+  #runs(launched: Launched): void {
+    this.#running = launched
+    this.#identity = launched.identity
+    this.#port = launched.port
+    this.#pid = launched.id.pid
+    const { child } = launched
     child.once('exit', () => {
-      running.guardian.dismiss()
-      if (this.#running === running) this.#running = undefined
+      if (this.#running === launched) this.#running = undefined
     })
-    return running
-  }
-
-  async #untilReady({ id, child }: Running, port: number): Promise<ServerIdentity> {
-    const { title } = this.#engine
-    const end = Date.now() + startTimeoutMs
-    let last: unknown
-    for (;;) {
-      this.#place.signal?.throwIfAborted()
-      if (child.exitCode !== null || child.signalCode !== null || !isRunning(id)) {
-        throw this.#failed(`${title} ended while it was starting`, last)
-      }
-      try {
-        return await this.#engine.identify(this.#place, port)
-      } catch (error) {
-        last = error
-      }
-      if (Date.now() > end)
-        throw this.#failed(`${title} was not ready after ${startTimeoutMs / 1000} s`, last)
-      await systemClock.sleep(25)
-    }
-  }
-
-  #failed(what: string, cause: unknown): PortError {
-    const { folder } = this.#place
-    return new PortError({
-      code: 'unavailable',
-      outcome: 'not-applied',
-      message: `${what}; its log ${folder.log} ends with:\n${folder.logTail()}`,
-      cause,
-    })
+    if (child.exitCode !== null || child.signalCode !== null) this.#running = undefined
+    // From here on a program that has nothing else to do may end; the guardian then ends the server.
+    child.unref()
   }
 
   /** One after another: a stop that overtakes a restart would leave a server behind. */
@@ -305,15 +267,4 @@ class Server implements RunningServer {
     })
     return result
   }
-}
-
-function portTaken(port: number): PortError {
-  return new PortError({
-    code: 'conflict',
-    message: `port ${port} is in use by another process; end it, or leave the port open to choice`,
-  })
-}
-
-function cancelled(): PortError {
-  return new PortError({ code: 'cancelled', outcome: 'not-applied', message: 'the start was cancelled' })
 }
