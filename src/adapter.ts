@@ -40,9 +40,33 @@ export interface ServerIdentity {
   readonly version: string
 }
 
+/**
+ * How much a difference between two environments matters: `high`: data or answers differ; `medium`: the app
+ * may notice; `low`: worth knowing.
+ */
+export type Severity = 'high' | 'medium' | 'low'
+
+/** One thing about a server, besides its version, that changes how an app on it behaves. */
+export interface Fact {
+  /** As text, so that two are the same where their texts are. Never a secret. */
+  readonly value: string
+  /** Of a difference in it. */
+  readonly severity: Severity
+}
+
+/** What two servers of one version may still differ in. */
+export interface Fingerprint {
+  /** By name, dotted: `collation.version`, `extension.pgcrypto`, `eviction.policy`. */
+  readonly facts: Readonly<Record<string, Fact>>
+  /** Names that this login may not read, each with the reason. */
+  readonly unknown: Readonly<Record<string, string>>
+}
+
 /** A driver of a service inside the bounded context: it can say which server it runs on. */
 export interface DatastoreDriver<T extends object> extends Driver<T> {
   identify(options: { readonly signal: AbortSignal }): Promise<ServerIdentity>
+  /** What about the server changes behaviour beyond its version. Reads only. @default nothing is known */
+  fingerprint?(options: { readonly signal: AbortSignal }): Promise<Fingerprint>
 }
 
 /** What {@link Adapter.open} is given. */
@@ -50,6 +74,13 @@ export interface OpenContext {
   /** The service's name in the declaration, for connection names that an operator sees. */
   readonly service: string
   readonly clock: Clock
+}
+
+/** Where a service listens. */
+export interface NetworkEndpoint {
+  /** A name or an address, without brackets. */
+  readonly host: string
+  readonly port: number
 }
 
 declare const nativeOf: unique symbol
@@ -70,6 +101,11 @@ export interface Adapter<T extends object, Native = unknown> {
    * Pure: no I/O.
    */
   validate?(url: ServiceUrl): readonly string[]
+  /**
+   * Where a connection goes first, for a check of names and ports before it. Pure: no I/O. Absent, or
+   * `undefined`, where the URL alone does not tell.
+   */
+  endpoint?(url: ServiceUrl): NetworkEndpoint | undefined
   /** Builds the driver. May connect lazily: the first `ping` or `identify` is where absence shows. */
   open(url: ServiceUrl, context: OpenContext): Promise<Driver<T>>
   readonly [nativeOf]?: Native
@@ -84,6 +120,12 @@ export interface DatastoreAdapter<T extends object, Native = unknown> extends Ad
   readonly server: () => Promise<{ readonly server: DatastoreServer }>
   /** Brings the schema up to date, as an admin step. Absent where the datastore has none. */
   migrate?(url: ServiceUrl, directory: string, options?: MigrateOptions): Promise<MigrationReport>
+  /** Which migrations of `directory` have run. Changes nothing, and waits for no lock. */
+  migrationState?(
+    url: ServiceUrl,
+    directory: string,
+    options?: Pick<MigrateOptions, 'signal'>,
+  ): Promise<MigrationState>
 }
 
 export interface MigrateOptions {
@@ -96,6 +138,16 @@ export interface MigrateOptions {
 export interface MigrationReport {
   /** The names of the migrations applied by this run, in order; empty where all were applied before. */
   readonly applied: readonly string[]
+}
+
+/** How a schema stands to a folder of migrations. */
+export interface MigrationState {
+  /** In the folder, and run. In order, as in the lists below. */
+  readonly applied: readonly string[]
+  /** In the folder, and not run. */
+  readonly pending: readonly string[]
+  /** Run, and not in the folder: the schema is ahead of this release. */
+  readonly unknown: readonly string[]
 }
 
 /** Starts real servers of one engine, at a pinned version, on loopback, without Docker. */

@@ -5,6 +5,19 @@
 export type { CallEvent } from './calls/guard.ts'
 export { defaultRetry, noRetry, type RetryPolicy } from './calls/retry.ts'
 export { type Outcome, PortError, type PortErrorCode, portErrorCodes } from './errors.ts'
+export type { Author, BuildInfo, Tools } from './parity/build.ts'
+export { diffParity } from './parity/diff.ts'
+export type { EvidenceSummary } from './parity/evidence.ts'
+export { parityHandler, type RequestLike } from './parity/handler.ts'
+export type {
+  Drift,
+  ParityOptions,
+  ParityReport,
+  PersonnelGap,
+  ServiceParity,
+  TimeGap,
+  ToolsGap,
+} from './parity/report.ts'
 export type { CallOptions } from './port.ts'
 export type { BulkItem, BulkResult } from './ports/bulk.ts'
 export {
@@ -80,6 +93,14 @@ export {
   urlVariable,
 } from './services/declare.ts'
 export { type Native, native } from './services/native.ts'
+export { preflight } from './services/preflight.ts'
+export {
+  type PreflightOptions,
+  type PreflightReport,
+  type PreflightRung,
+  type PreflightStep,
+  preflightRungs,
+} from './services/preflight-ladder.ts'
 
 // For authors of ports, adapters and fakes. The built-in adapters use no more of src/calls and src/services than this.
 
@@ -91,11 +112,16 @@ export type {
   DatastoreDriver,
   DatastoreServer,
   Driver,
+  Fact,
+  Fingerprint,
   MigrateOptions,
   MigrationReport,
+  MigrationState,
+  NetworkEndpoint,
   OpenContext,
   RunningServer,
   ServerIdentity,
+  Severity,
   StartOptions,
 } from './adapter.ts'
 export { untilAborted } from './calls/abort.ts'

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { DatastoreAdapter } from '../../src/adapter.ts'
 import { SqlDatabase } from '../../src/ports/sql-database.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
-import { parameters, validate } from './url.ts'
+import { defaultPort, parameters, validate } from './url.ts'
 
 export { classifyPostgresError } from './errors.ts'
 
@@ -19,6 +19,7 @@ export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
   example: 'postgres://user:password@localhost:5432/orders',
   parameters,
   validate,
+  endpoint: ({ host, port }) => ({ host, port: port ?? defaultPort }),
   async open(url, { service }) {
     const { openPostgres } = await loadVendor(() => import('./open.ts'), ['pg'])
     return openPostgres(url, service)
@@ -27,5 +28,9 @@ export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
   async migrate(url, directory, options) {
     const { migrate } = await import('./migrate.ts')
     return migrate(url, directory, options)
+  },
+  async migrationState(url, directory, options) {
+    const { migrationState } = await loadVendor(() => import('./migration-state.ts'), ['pg'])
+    return migrationState(url, directory, options)
   },
 }

@@ -145,3 +145,46 @@ describe('migrations', () => {
     await expectPortError(migrate({ signal: AbortSignal.abort() }), 'cancelled')
   })
 })
+
+describe('the state of migrations', () => {
+  async function state(): Promise<unknown> {
+    const parsed = ServiceUrl.parse(place.url, postgres.parameters)
+    if (!('url' in parsed)) throw new Error('no URL')
+    return postgres.migrationState?.(parsed.url, directory)
+  }
+
+  test('tells what has run, what is pending, and what this folder does not have', async () => {
+    await write('0002_fill.sql', 'INSERT INTO seats VALUES (1)')
+    await write('0010_more.sql', 'INSERT INTO seats VALUES (2)')
+    await write('0001_create.sql', 'CREATE TABLE seats (id int)')
+    expect(await state()).toEqual({
+      applied: [],
+      pending: ['0001_create', '0002_fill', '0010_more'],
+      unknown: [],
+    })
+    // Asking has made nothing.
+    expect(await ask("SELECT to_regclass('public.pgmigrations') AS made")).toEqual([{ made: null }])
+    await migrate()
+    await rm(join(directory, '0002_fill.sql'))
+    await write('0011_last.sql', 'SELECT 1')
+    expect(await state()).toEqual({
+      applied: ['0001_create', '0010_more'],
+      pending: ['0011_last'],
+      unknown: ['0002_fill'],
+    })
+  })
+
+  test('is told while migrations are running', async () => {
+    await write('0001_create.sql', 'CREATE TABLE seats (id int)')
+    await migrate()
+    await write('0002_slow.sql', 'SELECT pg_sleep(1)')
+    const running = migrate()
+    expect(await state()).toMatchObject({ pending: ['0002_slow'] })
+    await running
+  })
+
+  test('of a folder that is not there is an invalid argument', async () => {
+    await rm(directory, { recursive: true })
+    await expectPortError(state(), 'invalid-argument')
+  })
+})

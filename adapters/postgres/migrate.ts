@@ -18,7 +18,8 @@ import { clientConfig } from './pool.ts'
 import { notSent } from './session.ts'
 
 const fileName = /^(\d{1,17})_[A-Za-z0-9][\w.-]*\.sql$/
-const table = 'pgmigrations'
+/** Where node-pg-migrate notes what has run. */
+export const migrationsTable = 'pgmigrations'
 
 /**
  * Brings the database at `url` up to date with the files of `directory`.
@@ -32,7 +33,7 @@ export async function migrate(
   directory: string,
   { signal, onProgress = () => {} }: MigrateOptions = {},
 ): Promise<MigrationReport> {
-  await checkFiles(directory)
+  await migrationNames(directory)
   const { runner, PG_MIGRATE_LOCK_ID } = await loadVendor(
     () => import('node-pg-migrate'),
     ['node-pg-migrate'],
@@ -56,7 +57,7 @@ export async function migrate(
       dbClient: client,
       dir: directory,
       direction: 'up',
-      migrationsTable: table,
+      migrationsTable,
       checkOrder: true,
       // One transaction a migration: a failure keeps what came before it, and a long series holds no locks on.
       singleTransaction: false,
@@ -95,7 +96,11 @@ export async function migrate(
 /** What it has to say comes as an error or as the report. */
 const silent = (): void => {}
 
-async function checkFiles(directory: string): Promise<void> {
+/**
+ * The names of a folder's migrations, without `.sql`, in the order in which they run.
+ * @throws PortError `invalid-argument` for a folder that cannot be read and a file that is no migration
+ */
+export async function migrationNames(directory: string): Promise<readonly string[]> {
   let names: string[]
   try {
     const entries = await readdir(directory, { withFileTypes: true })
@@ -121,6 +126,8 @@ async function checkFiles(directory: string): Promise<void> {
     }
     numbers.set(BigInt(number), name)
   }
+  const inOrder = [...numbers].toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return inOrder.map(([, name]) => basename(name, '.sql'))
 }
 
 function aborted(cause?: unknown): PortError {

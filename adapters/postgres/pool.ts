@@ -4,14 +4,14 @@ import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { invalidArgument } from '../../src/errors.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
-import { defaultConnectTimeoutMs, defaultMaxConnections, sslMode } from './url.ts'
+import { defaultConnectTimeoutMs, defaultMaxConnections, defaultPort, sslMode } from './url.ts'
 
 /** What pg needs to connect. Everything is said, so that none of libpq's environment variables is read. */
 export function clientConfig(url: ServiceUrl, service: string): pg.ClientConfig {
   const { password = '' } = url
   return {
     host: url.host,
-    port: url.port ?? 5_432,
+    port: url.port ?? defaultPort,
     database: url.path,
     user: url.username,
     // As a function: an empty string would send pg to PGPASSWORD and to ~/.pgpass.

@@ -25,6 +25,7 @@ import type {
 } from '../../src/ports/sql-database.ts'
 import { copyRows, SourceFailure } from './copy.ts'
 import { classifyPostgresError, isSerializationFailure, sqlstateOf } from './errors.ts'
+import { fingerprintPostgres } from './fingerprint.ts'
 import { fetchRows, PostgresQueries, signalOf } from './queries.ts'
 import { notSent, Session, type WireResult, type WireStatement } from './session.ts'
 import { PostgresTransaction } from './transaction.ts'
@@ -223,6 +224,7 @@ export function postgresSqlDatabase(
       // "17.10 (Debian 17.10-1)": what follows the number is the packager's.
       return { engine: 'postgresql', version: version.split(' ')[0] ?? version }
     },
+    fingerprint: ({ signal }) => fingerprintPostgres(database, signal),
     async close() {
       database.close()
       pool.removeListener('error', onIdleError)

@@ -30,6 +30,7 @@ export const parameters: UrlParameters = {
   },
 }
 
+export const defaultPort = 5_432
 export const defaultMaxConnections = 10
 export const defaultConnectTimeoutMs = 10_000
 

@@ -8,7 +8,7 @@ import { byteLength } from '../../src/calls/arguments.ts'
 import { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import type { UrlParameters } from '../../src/services/url.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
-import { defaultConnectTimeoutMs, defaultSilenceTimeoutMs } from './defaults.ts'
+import { defaultConnectTimeoutMs, defaultPort, defaultSilenceTimeoutMs } from './defaults.ts'
 
 export { classifyRedisError } from './errors.ts'
 
@@ -60,6 +60,7 @@ export const redis: DatastoreAdapter<KeyValueStore, Redis | Cluster> = {
     }
     return problems
   },
+  endpoint: ({ host, port }) => ({ host, port: port ?? defaultPort }),
   async open(url, context) {
     const { openRedis } = await loadVendor(() => import('./open.ts'), ['ioredis'])
     return openRedis(url, context)

@@ -21,6 +21,7 @@ import {
 } from '../../src/ports/key-value-store.ts'
 import { type CommandParts, isCluster, RedisConnection, type Reply } from './connection.ts'
 import { classifyRedisError } from './errors.ts'
+import { fingerprintRedis } from './fingerprint.ts'
 import { escapeGlob } from './glob.ts'
 import { identifyRedis } from './identity.ts'
 import { deleteIfEquals, increment, persist, type Script, setIfEquals } from './scripts.ts'
@@ -53,6 +54,7 @@ export function redisKeyValueStore(
     async identify({ signal }): Promise<ServerIdentity> {
       return identifyRedis(connection, signal)
     },
+    fingerprint: ({ signal }) => fingerprintRedis(connection, signal),
     async close() {
       connection.release()
     },

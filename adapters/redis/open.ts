@@ -6,7 +6,7 @@ import { invalidArgument } from '../../src/errors.ts'
 import type { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
 import { endClient } from './connection.ts'
-import { defaultConnectTimeoutMs, defaultSilenceTimeoutMs } from './defaults.ts'
+import { defaultConnectTimeoutMs, defaultPort, defaultSilenceTimeoutMs } from './defaults.ts'
 import { redisKeyValueStore } from './key-value-store.ts'
 
 // Between attempts to connect: soon at first, then twice a second.
@@ -30,7 +30,7 @@ export async function openRedis(
 }
 
 async function clientFor(url: ServiceUrl, { service }: OpenContext): Promise<Redis | Cluster> {
-  const node = { host: url.host, port: url.port ?? 6379 }
+  const node = { host: url.host, port: url.port ?? defaultPort }
   const options = await connectionOptions(url, service)
   if (!url.boolean('cluster')) {
     return new Redis({

@@ -66,6 +66,14 @@ export const s3: Adapter<ObjectStorage, S3Client> = {
     }
     return problems
   },
+  endpoint(url) {
+    // Without an endpoint the SDK chooses a host by region, partition and bucket.
+    const endpoint = URL.parse(url.text('endpoint') ?? '')
+    if (endpoint === null) return undefined
+    const { hostname, port, protocol } = endpoint
+    const host = hostname.replace(/^\[(.*)\]$/, '$1')
+    return { host, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) }
+  },
   async open(url) {
     const packages = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] as const
     const { openS3 } = await loadVendor(() => import('./open.ts'), packages)

@@ -73,6 +73,8 @@ export const smtp: Adapter<Mailer, SmtpTransporter> = {
     return problems
   },
 
+  endpoint: (url) => ({ host: url.host, port: portOf(url) }),
+
   async open(url) {
     const { username: user, password: pass } = url
     const transporter = await createTransporter(url)
@@ -98,7 +100,7 @@ async function createTransporter(url: ServiceUrl): Promise<SmtpTransporter> {
   const caFile = url.text('caFile')
   const options = {
     host: url.host,
-    port: url.port ?? (secure ? 465 : 587),
+    port: portOf(url),
     secure,
     requireTLS: !secure && starttls === 'required',
     ignoreTLS: !secure && starttls === 'never',
@@ -120,6 +122,10 @@ async function createTransporter(url: ServiceUrl): Promise<SmtpTransporter> {
   const maxConnections = url.integer('connections') ?? 5
   // One more connection where an idle one was dropped before any of the mail was read: nothing is sent twice.
   return createTransport({ ...options, pool: true, maxConnections, maxRequeues: 1 })
+}
+
+function portOf({ scheme, port }: ServiceUrl): number {
+  return port ?? (scheme === 'smtps' ? 465 : 587)
 }
 
 async function readCertificates(file: string): Promise<string> {

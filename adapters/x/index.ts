@@ -34,6 +34,8 @@ export const x: Adapter<SocialPublisher> = {
     return problems
   },
 
+  endpoint: ({ scheme, host, port }) => ({ host, port: port ?? (scheme === 'x' ? 443 : 80) }),
+
   async open(url, { clock }) {
     const { scheme, host, port, password: token = '' } = url
     const bracketed = host.includes(':') ? `[${host}]` : host

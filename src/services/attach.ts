@@ -2,13 +2,14 @@
  * Attaches an app to its services: read the configuration, open each, check the pins, hand out the ports; and
  * close them again, newest first.
  */
-import type { Adapter, DatastoreDriver, Driver, ServerIdentity } from '../adapter.ts'
+import type { ServerIdentity } from '../adapter.ts'
 import { checkFields } from '../calls/arguments.ts'
 import { systemClock } from '../calls/clock.ts'
-import { type CallEvent, type Guarded, guard } from '../calls/guard.ts'
+import type { CallEvent, Guarded } from '../calls/guard.ts'
 import { checkRetry, defaultRetry, type RetryPolicy } from '../calls/retry.ts'
-import { PortError } from '../errors.ts'
-import { type CallOptions, definePort, type Port } from '../port.ts'
+import { invalidArgument, PortError } from '../errors.ts'
+import { makeParityReport, type ParityOptions, type ParityReport } from '../parity/report.ts'
+import type { CallOptions } from '../port.ts'
 import { type Config, type ConfigSources, readConfig, type ServiceConfig } from './config.ts'
 import {
   type AnyService,
@@ -21,8 +22,15 @@ import {
   type UnboundedService,
 } from './declare.ts'
 import { type Native, registerNative } from './native.ts'
+import { type Asking, attachTimeoutMs, openReal, type RealService } from './open.ts'
 import { checkPin } from './pin.ts'
-import type { ServiceUrl } from './url.ts'
+import {
+  climb,
+  type PreflightOptions,
+  type PreflightReport,
+  type PreflightStep,
+  type PreflightSubject,
+} from './preflight-ladder.ts'
 
 export interface AttachOptions extends ConfigSources {
   /** How idempotent calls are repeated. @default 3 attempts, from 50 ms to 2 s apart */
@@ -31,6 +39,12 @@ export interface AttachOptions extends ConfigSources {
   readonly observe?: (event: CallEvent) => void
   /** The clock and seed of fakes. @default the machine's clock, seed 1 */
   readonly fakes?: Pick<FakeContext, 'clock' | 'seed'>
+  /**
+   * What to do about a server of another version than is pinned: refuse to attach, or go on with a warning of the
+   * process (`PORTSIDE_PIN`), as for the hours of an upgrade.
+   * @default 'refuse'
+   */
+  readonly pins?: 'refuse' | 'warn'
 }
 
 /** The port of a service, with its vendor's client reachable through `native()`. */
@@ -56,6 +70,15 @@ export interface AttachedControls extends AsyncDisposable {
   describe(): readonly ServiceDescription[]
   /** Asks every service for its cheapest operation, all at once. Never rejects. */
   health(options?: CallOptions): Promise<Health>
+  /**
+   * How this environment compares with what is declared: pins and running servers, who is fake, what is verified,
+   * and the gaps of tools, time and personnel. A service that does not answer is in it with its problem. Holds no
+   * secret, but tells much of the servers: show it to those who run the app.
+   * @throws PortError `invalid-argument` for unknown options and for a file that cannot be read
+   */
+  parity(options?: ParityOptions): Promise<ParityReport>
+  /** Climbs the ladder from names to migrations for every service, before traffic. Never rejects for what it finds. */
+  preflight(options?: PreflightOptions): Promise<PreflightReport>
   /**
    * Closes all services, newest first, one after another, even if one fails. Closing twice resolves.
    * @throws AggregateError of every failure
@@ -87,6 +110,7 @@ interface Opened {
   readonly name: string
   readonly guarded: Guarded<object>
   readonly fake: FakeLike<object> | undefined
+  readonly real: (RealService & { readonly asking: Guarded<Asking>; readonly tolerant: boolean }) | undefined
   readonly description: ServiceDescription
 }
 
@@ -102,7 +126,10 @@ export async function attach<const M extends Services>(
   options: AttachOptions = {},
 ): Promise<Attached<M>> {
   checkServices(services)
-  checkFields('options', options, ['env', 'args', 'retry', 'observe', 'fakes'])
+  checkFields('options', options, ['env', 'args', 'retry', 'observe', 'fakes', 'pins'])
+  if (options.pins !== undefined && options.pins !== 'refuse' && options.pins !== 'warn') {
+    throw invalidArgument('pins must be "refuse" (the default) or "warn"')
+  }
   if (options.retry !== undefined) checkRetry(options.retry)
   const config = readConfig(services, options)
   return (await openAll(services, config, options)).app
@@ -154,23 +181,23 @@ async function open(
       name,
       guarded: fake.guarded,
       fake,
+      real: undefined,
       description: { ...description, implementation: 'fake', url: undefined, server: undefined },
     }
   }
-  const { adapter, url } = how
-  const driver = await openDriver(name, service, adapter, url, config)
+  const real: RealService = { name, service, ...how, secrets: config.secrets }
   let server: ServerIdentity | undefined
-  let guarded: Guarded<object>
+  const { guarded, asking } = await openReal(real, { retry, observe }, (found) => {
+    // Once open, a server that was changed is what parity() tells of.
+    if (server === undefined) checkServer(name, service, found, options.pins)
+  })
   try {
-    guarded = guard(service.port as Port<object>, driver, {
-      service: name,
-      secrets: config.secrets,
-      retry,
-      observe,
-    })
-    if (service.boundary === 'bounded') server = await checkedIdentity(name, service, driver, guarded, config)
+    if (service.boundary === 'bounded') {
+      await guarded.ping({ timeoutMs: attachTimeoutMs })
+      server = await asking.port.identify()
+    }
   } catch (error) {
-    await driver.close().catch(() => {
+    await guarded.close().catch(() => {
       // The first failure is the one to tell.
     })
     throw error
@@ -180,13 +207,29 @@ async function open(
     name,
     guarded,
     fake: undefined,
+    real: { ...real, asking, tolerant: options.pins === 'warn' },
     description: {
       ...description,
-      implementation: adapter.name,
-      url: url.toString(),
+      implementation: how.adapter.name,
+      url: how.url.toString(),
       pin: service.boundary === 'bounded' ? service.version : undefined,
       server,
     },
+  }
+}
+
+function checkServer(
+  name: string,
+  service: AnyService,
+  found: ServerIdentity,
+  pins: AttachOptions['pins'],
+): void {
+  if (service.boundary !== 'bounded') return
+  try {
+    checkPin(service.adapters[0].engine, service.version, found)
+  } catch (error) {
+    if (pins !== 'warn' || !PortError.is(error)) throw error
+    process.emitWarning(`${name}: ${error.detail}`, { type: 'PortsideWarning', code: 'PORTSIDE_PIN' })
   }
 }
 
@@ -206,86 +249,6 @@ async function loadFake(
   })
 }
 
-// As long as the slowest server may take to accept its first connection.
-const attachTimeoutMs = 15_000
-
-/** Opening a driver, as a port: so that it has the deadline, the errors and the redaction of any other call. */
-interface Opening {
-  open(): Promise<Driver<object>>
-}
-
-const opening: Port<Opening> = definePort<Opening>({
-  name: 'attach',
-  operations: {
-    open: { kind: 'call', effect: 'read', idempotent: false, arity: 0, timeoutMs: attachTimeoutMs },
-  },
-})
-
-async function openDriver(
-  name: string,
-  { port }: AnyService,
-  adapter: Adapter<object>,
-  url: ServiceUrl,
-  { secrets }: Config,
-): Promise<Driver<object>> {
-  const opened = (async () => adapter.open(url, { service: name, clock: systemClock }))()
-  const calls: Opening = { open: () => opened }
-  const { port: guarded } = guard(
-    { ...opening, name: port.name },
-    { calls, ...noLifecycle },
-    { service: name, secrets },
-  )
-  try {
-    return await guarded.open()
-  } catch (error) {
-    // What comes after the deadline is wanted by nobody, and must not stay open.
-    opened.then((driver) => driver.close()).catch(() => {})
-    throw error
-  }
-}
-
-/** Asking a server what it is, likewise. */
-interface Identity {
-  identify(options?: CallOptions): Promise<ServerIdentity>
-}
-
-const identity: Port<Identity> = definePort<Identity>({
-  name: 'attach',
-  operations: {
-    identify: { kind: 'call', effect: 'read', idempotent: true, arity: 0, timeoutMs: attachTimeoutMs },
-  },
-})
-
-const noLifecycle = { ping: async () => {}, close: async () => {} }
-
-async function checkedIdentity(
-  name: string,
-  service: BoundedService<object>,
-  driver: Driver<object>,
-  guarded: Guarded<object>,
-  config: Config,
-): Promise<ServerIdentity> {
-  const { identify } = driver as DatastoreDriver<object>
-  const asked: Driver<Identity> = {
-    ...noLifecycle,
-    calls: {
-      async identify(options) {
-        const found = await identify.call(driver, options as { signal: AbortSignal })
-        checkPin(service.adapters[0].engine, service.version, found)
-        return { engine: found.engine, version: found.version }
-      },
-    },
-    classify: (error, operation) => driver.classify?.(error, operation),
-    ...(driver.secrets === undefined ? {} : { secrets: driver.secrets }),
-  }
-  await guarded.ping({ timeoutMs: attachTimeoutMs })
-  const { port } = guard({ ...identity, name: service.port.name }, asked, {
-    service: name,
-    secrets: config.secrets,
-  })
-  return port.identify()
-}
-
 function makeApp<M extends Services>(opened: readonly Opened[]): Attached<M> {
   let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
@@ -295,6 +258,8 @@ function makeApp<M extends Services>(opened: readonly Opened[]): Attached<M> {
   const controls: AttachedControls = {
     describe: () => opened.map(({ description }) => structuredClone(description)),
     health: (options) => healthOf(opened, options),
+    parity: (options) => parityOf(opened, options),
+    preflight: (options) => climb(opened.map(rungsOf), options, [configured]),
     close,
     [Symbol.asyncDispose]: close,
   }
@@ -324,10 +289,36 @@ async function healthOf(opened: readonly Opened[], options: CallOptions = {}): P
   return { ok: answers.every(([, answer]) => answer.ok), services: Object.fromEntries(answers) }
 }
 
+function parityOf(opened: readonly Opened[], options: ParityOptions = {}): Promise<ParityReport> {
+  const subjects = opened.map(({ description, real }) => ({
+    ...description,
+    ...(real === undefined ? {} : { ask: real.asking.port }),
+    ...(real?.service.boundary === 'bounded' ? { engine: real.service.adapters[0].engine } : {}),
+  }))
+  const bootedAt = new Date(Date.now() - process.uptime() * 1_000)
+  return makeParityReport(subjects, { bootedAt, ...options })
+}
+
+/** The first rung of an app that is attached. */
+const configured: PreflightStep = {
+  rung: 'config',
+  service: undefined,
+  outcome: 'skipped',
+  detail: 'it was read when the app was attached',
+  code: undefined,
+  durationMs: 0,
+}
+
+function rungsOf({ name, guarded, real }: Opened): PreflightSubject {
+  if (real === undefined) return { name, real }
+  return { name, real, opened: { guarded, asking: real.asking }, tolerant: real.tolerant }
+}
+
 async function closeAll(opened: readonly Opened[]): Promise<void> {
   const failures: unknown[] = []
-  for (const { guarded } of opened.toReversed()) {
+  for (const { guarded, real } of opened.toReversed()) {
     try {
+      await real?.asking.close()
       await guarded.close()
     } catch (error) {
       failures.push(error)

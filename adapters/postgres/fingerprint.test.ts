@@ -1,0 +1,129 @@
+/** What the fingerprint of a real server tells, and that it tells of each change. */
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type FreshPlace, freshPostgres, type OwnServer, startServer } from '../../contract-tests/servers.ts'
+import type { Fingerprint } from '../../src/adapter.ts'
+import { systemClock } from '../../src/calls/clock.ts'
+import { ServiceUrl } from '../../src/services/url.ts'
+import { postgres } from './index.ts'
+
+async function fingerprintOf(url: string): Promise<Fingerprint> {
+  const parsed = ServiceUrl.parse(url, postgres.parameters)
+  if (!('url' in parsed)) throw new Error('no URL')
+  const driver = await postgres.open(parsed.url, { service: 'orders', clock: systemClock })
+  try {
+    const found = await driver.fingerprint?.({ signal: AbortSignal.timeout(20_000) })
+    if (found === undefined) throw new Error('no fingerprint')
+    return found
+  } finally {
+    await driver.close()
+  }
+}
+
+const valuesOf = ({ facts }: Fingerprint): Record<string, string> =>
+  Object.fromEntries(Object.entries(facts).map(([name, { value }]) => [name, value]))
+
+/** Which facts differ, and how. */
+function changes(before: Fingerprint, after: Fingerprint): Record<string, readonly (string | undefined)[]> {
+  const [a, b] = [valuesOf(before), valuesOf(after)]
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])].sort()
+  return Object.fromEntries(
+    names.flatMap((name) => (a[name] === b[name] ? [] : [[name, [a[name], b[name]]]])),
+  )
+}
+
+async function as(url: string, ...statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    for (const statement of statements) await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+
+let server: OwnServer
+let url: string
+beforeAll(async () => {
+  server = await startServer('postgres', { durable: false })
+  url = await server.provision('orders')
+})
+afterAll(() => server.dispose())
+
+test('tells how text is stored and sorted, what is set, and what an ordinary role may do', async () => {
+  const { facts, unknown } = await fingerprintOf(url)
+  expect(valuesOf({ facts, unknown })).toMatchObject({
+    encoding: 'UTF8',
+    'collation.provider': 'builtin',
+    'collation.locale': 'C.UTF-8',
+    'extension.plpgsql': '1.0',
+    'setting.TimeZone': 'UTC',
+    'setting.default_transaction_isolation': 'read committed',
+    'setting.standard_conforming_strings': 'on',
+    'role.superuser': 'false',
+    'role.bypass-row-security': 'false',
+    'role.owns-database': 'true',
+    'role.predefined': 'none',
+    'replication.standby': 'false',
+  })
+  expect(facts.encoding?.severity).toBe('high')
+  expect(facts['setting.jit']?.severity).toBe('low')
+  expect(unknown).toHaveProperty('setting.shared_preload_libraries')
+  expect(Object.keys(facts)).toEqual(Object.keys(facts).toSorted())
+})
+
+test('of the same database twice is the same', async () => {
+  expect(changes(await fingerprintOf(url), await fingerprintOf(url))).toEqual({})
+})
+
+test('holds no secret of the server', async () => {
+  expect(JSON.stringify(await fingerprintOf(url))).not.toContain(new URL(url).password)
+})
+
+test('tells of an extension, of a setting of the database or the role, and of a right', async () => {
+  const before = await fingerprintOf(url)
+  await as(
+    server.adminUrl().replace(/\/[^/]*$/, '/orders'),
+    'CREATE EXTENSION pgcrypto',
+    'ALTER DATABASE orders SET statement_timeout = 5000',
+    "ALTER ROLE orders SET default_transaction_isolation = 'serializable'",
+    'ALTER ROLE orders BYPASSRLS CREATEDB CONNECTION LIMIT 50',
+    'GRANT pg_monitor TO orders',
+  )
+  const found = changes(before, await fingerprintOf(url))
+  expect(found).toEqual({
+    'extension.pgcrypto': [undefined, expect.stringMatching(/^1\./)],
+    'role.bypass-row-security': ['false', 'true'],
+    'role.connection-limit': ['-1', '50'],
+    'role.create-database': ['false', 'true'],
+    'role.predefined': ['none', expect.stringContaining('pg_monitor')],
+    'setting.default_transaction_isolation': ['read committed', 'serializable'],
+    'setting.statement_timeout': ['0 × ms', '5000 × ms'],
+    // pg_monitor may read them.
+    'setting.session_preload_libraries': expect.anything(),
+    'setting.shared_preload_libraries': expect.anything(),
+  })
+})
+
+test('tells two encodings and collations apart', async () => {
+  await as(
+    server.adminUrl(),
+    "CREATE DATABASE other OWNER orders TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'",
+  )
+  const found = changes(await fingerprintOf(url), await fingerprintOf(url.replace(/\/[^/]*$/, '/other')))
+  expect(found).toMatchObject({
+    encoding: ['UTF8', 'LATIN1'],
+    'collation.provider': ['builtin', 'libc'],
+    'collation.locale': ['C.UTF-8', undefined],
+  })
+})
+
+test('asked with an aborted signal asks nothing', async () => {
+  const place: FreshPlace = await freshPostgres()
+  const parsed = ServiceUrl.parse(place.url, postgres.parameters)
+  if (!('url' in parsed)) throw new Error('no URL')
+  const driver = await postgres.open(parsed.url, { service: 'orders', clock: systemClock })
+  await expect(driver.fingerprint?.({ signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop')
+  await driver.close()
+  await place.drop()
+})
