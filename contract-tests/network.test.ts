@@ -111,6 +111,19 @@ describe('a network', () => {
     await wire.close()
   })
 
+  test('that was slow has nothing on its way any more once it is mended', async () => {
+    const wire = network()
+    await wire.open()
+    await answer('first')
+    wire.delay(60_000)
+    socket.write('a')
+    await wait(30)
+    expect(heard).toEqual(['first'])
+    wire.mend()
+    await expect.poll(() => heard.slice(1).join('')).toBe('a')
+    await wire.close()
+  })
+
   test('that is slow keeps the order, however slow it is when', async () => {
     const wire = network()
     await wire.open()

@@ -12,7 +12,7 @@ export interface Network<T extends object> {
   loseNextAnswer(): void
   /** Carries nothing in either direction and closes nothing, until `mend`; what was held back then goes on. */
   freeze(): void
-  /** Makes everything take this much longer in each direction, until `mend`. */
+  /** Makes everything take this much longer in each direction, until `mend`; what is under way then arrives at once. */
   delay(ms: number): void
   /** Carries everything again. */
   mend(): void
@@ -45,6 +45,7 @@ class TcpProxy {
   #listening: Promise<void> | undefined
   #cut = false
   #delayMs = 0
+  #mended = Promise.withResolvers<void>()
   /** Pending while nothing is carried. */
   #thaw = Promise.withResolvers<void>()
   /** `armed` until something was sent, then the socket that must not hear the answer. */
@@ -87,6 +88,8 @@ class TcpProxy {
     this.#cut = false
     this.#losing = undefined
     this.#delayMs = 0
+    this.#mended.resolve()
+    this.#mended = Promise.withResolvers()
     this.#thaw.resolve()
   }
 
@@ -138,7 +141,7 @@ class TcpProxy {
     let last: Promise<void> = Promise.resolve()
     const inTurn = (pass: () => void): void => {
       const delayMs = this.#delayMs
-      const due = delayMs === 0 ? undefined : new Promise((passed) => setTimeout(passed, delayMs))
+      const due = delayMs === 0 ? undefined : Promise.race([late(delayMs), this.#mended.promise])
       last = last.then(async () => {
         await due
         await this.#thaw.promise
@@ -152,4 +155,8 @@ class TcpProxy {
     })
     from.once('end', () => inTurn(() => to.end()))
   }
+}
+
+function late(ms: number): Promise<void> {
+  return new Promise((passed) => setTimeout(passed, ms).unref())
 }

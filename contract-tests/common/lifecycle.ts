@@ -67,7 +67,9 @@ export function lifecycleBehaviours<T extends object>(kit: Kit<T>): readonly Beh
           if (more.length === 0) return
           await new Promise((passed) => setTimeout(passed, 10))
         }
-        assert.fail(`it leaves ${more.join(', ')}`)
+        assert.fail(
+          `it leaves ${more.join(', ')} (what a server in this process accepted counts: unref it there)`,
+        )
       },
     },
   ]

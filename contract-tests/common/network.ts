@@ -103,7 +103,8 @@ export function networkBehaviours<T extends object>(
       check: (context) =>
         overNetwork(context, async (guarded, network) => {
           for (const name of remote(guarded)) {
-            network.delay(150)
+            // Longer than any machine is busy with something else before it comes to the abort.
+            network.delay(10_000)
             const controller = new AbortController()
             const { signal } = controller
             const call = kit.call(guarded.port, name, { signal })

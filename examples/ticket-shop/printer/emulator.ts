@@ -49,6 +49,8 @@ export async function startPrintShop(fake: FakeTicketPrinter, apiKey: string): P
   })
   app.onError((error, c) => refusal(error, c))
   const server = createAdaptorServer({ fetch: app.fetch }) as Server
+  // A client keeps connections for its next calls; neither end of them keeps this process alive.
+  server.on('connection', (socket) => socket.unref())
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address() as AddressInfo
