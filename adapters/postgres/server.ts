@@ -10,8 +10,10 @@ import type { DatastoreServer, ServerIdentity } from '../../src/adapter.ts'
 import { PortError } from '../../src/errors.ts'
 import { isRoot, ownerOf, unprivilegedAccount } from '../../src/servers/account.ts'
 import { type Account, CommandError, run } from '../../src/servers/command.ts'
+import { containerServer, containerSource } from '../../src/servers/docker.ts'
 import type { ServerEngine, ServerPlace } from '../../src/servers/engine.ts'
 import { datastoreServer } from '../../src/servers/server.ts'
+import { asArguments, commonSettings, postgresContainer } from './container.ts'
 import { postgresPackage, postgresPath } from './programs.ts'
 
 /** The superuser. Only this module and tests connect as it. */
@@ -34,21 +36,23 @@ const engine: ServerEngine = {
   adminUrl: ({ folder }, port) => `postgres://${admin}:${folder.password(admin)}@127.0.0.1:${port}/postgres`,
 }
 
-export const server: DatastoreServer = datastoreServer(engine)
+const inContainer = { ...engine, container: postgresContainer(admin) }
+
+export const server: DatastoreServer = datastoreServer({
+  ...engine,
+  containers: containerSource(inContainer),
+})
+
+/** The same from the official image `postgres`, in a container or nowhere. */
+export const contained: DatastoreServer = containerServer(inContainer)
 
 function settings(durable: boolean): string[] {
-  const values: Record<string, string> = {
+  return asArguments({
     listen_addresses: '127.0.0.1',
     // The path of a socket may be at most about 100 bytes, which a deep folder exceeds.
     unix_socket_directories: '',
-    timezone: 'UTC',
-    log_timezone: 'UTC',
-    max_connections: '200',
-    ...(durable
-      ? { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }
-      : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
-  }
-  return Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+    ...commonSettings(durable),
+  })
 }
 
 /**

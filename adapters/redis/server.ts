@@ -6,15 +6,34 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { Redis } from 'ioredis'
 import type { DatastoreServer, ServerIdentity } from '../../src/adapter.ts'
 import { PortError } from '../../src/errors.ts'
+import { containerServer, containerSource } from '../../src/servers/docker.ts'
 import type { ServerEngine, ServerPlace } from '../../src/servers/engine.ts'
 import { freePort } from '../../src/servers/free-port.ts'
 import { datastoreServer } from '../../src/servers/server.ts'
+import { redisContainer } from './container.ts'
+import { parseIdentity } from './identity.ts'
 import { redisDebian, redisPath } from './programs.ts'
 
 const keyspaces = 4096
 
+const single = engine(() => [])
+const inContainer = { ...single, container: redisContainer('redis', configuration) }
+
 /** A single server, as `redis:` URLs mean it. */
-export const server: DatastoreServer = datastoreServer(engine(() => []))
+export const server: DatastoreServer = datastoreServer({
+  ...single,
+  containers: containerSource(inContainer),
+})
+
+/** The same from the official image `redis`, in a container or nowhere. */
+export const contained: DatastoreServer = containerServer(inContainer)
+
+/** Valkey from its official image: no package that this house knows brings it. */
+export const valkey: DatastoreServer = containerServer({
+  ...single,
+  ...{ engine: 'valkey', title: 'Valkey' },
+  container: redisContainer('valkey/valkey', configuration),
+})
 
 /**
  * A node of a Redis Cluster that no other node knows yet and that has no slots.
@@ -62,16 +81,23 @@ function engine(
 }
 
 function settings(place: ServerPlace, port: number): string[] {
-  // Every write is on disk before it is acknowledged: "everysec" may lose what SIGKILL finds in memory.
-  const persistence = place.durable ? ['appendonly yes', 'appendfsync always'] : ['appendonly no']
   return [
     'bind 127.0.0.1',
     `port ${port}`,
     'protected-mode yes',
-    `requirepass ${password(place)}`,
-    `masterauth ${password(place)}`,
     // The server is started in it. By its path it would need quoting.
     'dir ./',
+    ...configuration(place),
+  ]
+}
+
+/** What is the same wherever it runs. */
+function configuration(place: ServerPlace): string[] {
+  // Every write is on disk before it is acknowledged: "everysec" may lose what SIGKILL finds in memory.
+  const persistence = place.durable ? ['appendonly yes', 'appendfsync always'] : ['appendonly no']
+  return [
+    `requirepass ${password(place)}`,
+    `masterauth ${password(place)}`,
     `databases ${keyspaces}`,
     'daemonize no',
     'save ""',
@@ -87,12 +113,10 @@ async function clusterSettings({ folder }: ServerPlace): Promise<string[]> {
 }
 
 async function identity(client: Redis): Promise<ServerIdentity> {
-  const info = await client.info('server')
-  const version = /^redis_version:(\S+)/m.exec(info)?.[1]
-  if (version === undefined) throw new Error('the server does not say its version')
+  const found = parseIdentity(await client.info('server'))
   // INFO is answered while the server still reads its data; this is not.
   await client.dbsize()
-  return { engine: /^server_name:valkey/m.test(info) ? 'valkey' : 'redis', version }
+  return found
 }
 
 function urlOf(place: ServerPlace, port: number, keyspace: number): string {

@@ -4,6 +4,14 @@ export { canUse, isRoot, ownerOf, unprivilegedAccount } from './account.ts'
 export { cached, cacheFolder, makeCache } from './cache.ts'
 export { type Account, CommandError, run } from './command.ts'
 export { debianPackages } from './debian.ts'
+export {
+  type ContainedEngine,
+  type ContainerRecipe,
+  type ContainerSetUp,
+  containerServer,
+  containerSource,
+  discardContainer,
+} from './docker.ts'
 export type { ServerCommand, ServerEngine, ServerPlace } from './engine.ts'
 export type { ServerFolder } from './folder.ts'
 export { freePort } from './free-port.ts'

