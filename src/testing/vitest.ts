@@ -4,7 +4,9 @@ import type { Attached, Fakes } from '../services/attach.ts'
 import type { Services } from '../services/declare.ts'
 import { type EgressGuard, type EgressGuardOptions, installEgressGuard } from './egress.ts'
 import { attachForTest, type TestAttachOptions } from './index.ts'
-import { TestServers } from './places.ts'
+import { allowedHosts, type PlacesOptions, PlacesSupply, type TestPlaces } from './places.ts'
+
+export type { DatastoreTestOptions, Seed } from './places.ts'
 
 const startTimeoutMs = 300_000
 
@@ -18,7 +20,15 @@ export interface ServiceFixtures<M extends Services> {
   readonly egress: EgressGuard
 }
 
-export interface TestWithOptions extends Omit<TestAttachOptions, 'env'> {
+export interface TestWithOptions<M extends Services = Services>
+  extends Omit<TestAttachOptions, 'env'>,
+    PlacesOptions<M> {
+  /**
+   * What has databases and keyspaces of its own: each test, or each file, whose tests then see what those before
+   * them left. Fakes are new for each test either way.
+   * @default 'test'
+   */
+  readonly isolation?: 'test' | 'file'
   /**
    * What a test may reach besides this machine; `false` for no guard, where no other `testWith` of the file has one.
    * @default {} nothing
@@ -27,9 +37,10 @@ export interface TestWithOptions extends Omit<TestAttachOptions, 'env'> {
 }
 
 /**
- * A `test` whose callbacks are given `app` and `fakes`. The pinned datastores are started once a worker, when
- * the first test asks for them, and each test gets a database and a keyspace of its own, migrated and empty. URLs
- * in the environment are not read: a test never writes to a server that someone else runs.
+ * A `test` whose callbacks are given `app` and `fakes`. The pinned datastores are started when the first test asks for
+ * them, and serve every worker and the next run. Each test gets a database and a keyspace of its own, migrated and seeded,
+ * with the rights that production's app has. URLs in the environment are not read: a test never writes to a server
+ * that someone else runs. What a failed test leaves is kept, and its URLs are printed.
  *
  * Nothing reaches the outside from the file's first test to its last: a test that has tried fails at its end, even if
  * the app swallowed the error, and what tries after its test has ended fails the file. Of tests that run concurrently
@@ -37,19 +48,21 @@ export interface TestWithOptions extends Omit<TestAttachOptions, 'env'> {
  */
 export function testWith<const M extends Services>(
   services: M,
-  options: TestWithOptions = {},
+  options: TestWithOptions<M> = {},
 ): TestAPI<ServiceFixtures<M>> {
-  const { egress = {}, ...attachOptions } = options
+  const { egress = {}, isolation = 'test', datastores, directory, onProgress, ...attachOptions } = options
+  const placesOptions = given({ datastores, directory, onProgress }) as PlacesOptions<M>
   const extended = base
     // biome-ignore lint/correctness/noEmptyPattern: vitest reads what a fixture needs from the pattern; this needs nothing
-    .extend('portsideServers', { scope: 'worker' }, async ({}, { onCleanup }) => {
-      const servers = await TestServers.start(services)
-      onCleanup(() => servers.stop())
-      return servers
+    .extend('portsideSupply', { scope: 'worker' }, async ({}, { onCleanup }) => {
+      const supply = await PlacesSupply.open(services, placesOptions)
+      onCleanup(() => supply.close())
+      return supply
     })
     // biome-ignore lint/correctness/noEmptyPattern: as above
     .extend('portsideEgress', { scope: 'file' }, async ({}, { onCleanup }) => {
       const guard = installEgressGuard(egress === false ? {} : egress)
+      guard.allow(...allowedHosts(placesOptions))
       onCleanup(() => guard[Symbol.dispose]())
       return guard
     })
@@ -67,18 +80,49 @@ export function testWith<const M extends Services>(
       })
       return guard
     })
-    .extend('portsideAttached', async ({ portsideServers }, { onCleanup }) => {
-      const attached = await attachForTest(services, {
-        ...attachOptions,
-        env: await portsideServers.freshEnv(),
+    .extend('portsideFile', { scope: 'file' }, async ({ portsideSupply }, { onCleanup }) => {
+      const file: { places?: Promise<TestPlaces>; failed?: string } = {}
+      onCleanup(async () => {
+        const places = await file.places
+        await (file.failed === undefined ? places?.drop() : places?.keep(file.failed))
       })
-      onCleanup(() => attached.app.close())
+      return {
+        take() {
+          file.places ??= portsideSupply.take()
+          return file.places
+        },
+        fail(name: string) {
+          file.failed ??= name
+        },
+      }
+    })
+    .extend('portsideAttached', async ({ portsideSupply, portsideFile, task }, { onCleanup }) => {
+      const places = await (isolation === 'file' ? portsideFile.take() : portsideSupply.take())
+      let close = async (): Promise<void> => {}
+      onCleanup(async () => {
+        try {
+          await close()
+        } finally {
+          // A test that is to fail, and one that is tried again, shows here what it was, not what it counts as.
+          const failed = task.result?.state === 'fail' && task.fails !== true
+          const name = task.fullTestName
+          if (isolation === 'test') await (failed ? places.keep(name) : places.drop())
+          else if (failed) portsideFile.fail(name)
+        }
+      })
+      const attached = await attachForTest(services, { ...attachOptions, env: places.env })
+      close = () => attached.app.close()
       return attached
     })
     .extend('app', ({ portsideAttached }) => portsideAttached.app)
     .extend('fakes', ({ portsideAttached }) => portsideAttached.fakes)
   // Under a limit of its own: the first start on a machine fetches what it lacks, which no test's limit allows for.
-  extended.beforeAll(({ portsideServers }) => void portsideServers, startTimeoutMs)
+  extended.beforeAll(({ portsideSupply }) => void portsideSupply, startTimeoutMs)
   if (egress !== false) extended.beforeAll(({ portsideEgress }) => void portsideEgress)
   return extended as unknown as TestAPI<ServiceFixtures<M>>
+}
+
+/** Without the fields that are not given. */
+function given<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
 }
