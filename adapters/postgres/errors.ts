@@ -4,6 +4,7 @@
  * SQLSTATEs: https://www.postgresql.org/docs/17/errcodes-appendix.html
  */
 import type { Classification, CodeTable } from '../../src/adapter.ts'
+import { classifyPoolerError } from './pooler-errors.ts'
 
 /** Five characters: the exact state. Two: the rest of that class. */
 const codes: CodeTable = {
@@ -149,6 +150,11 @@ export function endsConnection(error: unknown): boolean {
 
 function classifyDatabaseError(error: DatabaseError): Classification {
   const sqlstate = error.code
+  // The server's own are errors of a statement. A pooler speaks English whatever the server's language.
+  if (sqlstate === '08P01' && error.severity === 'FATAL') {
+    const meaning = classifyPoolerError(error.message)
+    return { ...meaning, message: `${meaning.message} (SQLSTATE ${sqlstate})`, details: detailsOf(error) }
+  }
   const code = lookUp(codes, sqlstate) ?? 'internal'
   return {
     code,

@@ -2,27 +2,38 @@
 import type { DatastoreDriver } from '../../src/adapter.ts'
 import type { SqlDatabase } from '../../src/ports/sql-database.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
-import { openPool } from './pool.ts'
+import { isPooled, type OpenPool, openPool } from './pool.ts'
 import { postgresSqlDatabase } from './sql-database.ts'
+import { replicaOf } from './url.ts'
 
 // How long the server may take to end a connection that is told to, before that is cut: no call is under way then,
 // so nothing is lost with it. Less than the guard waits in any case.
 const endMs = 200
 
 export async function openPostgres(url: ServiceUrl, service: string): Promise<DatastoreDriver<SqlDatabase>> {
-  const { pool, clients } = openPool(url, service)
-  const driver = postgresSqlDatabase(pool, { secrets: url.secrets })
+  const primary = openPool(url, service)
+  const at = replicaOf(url)
+  const replica = at && openPool(url, service, at)
+  const driver = postgresSqlDatabase(primary.pool, {
+    secrets: url.secrets,
+    pooler: isPooled(url) ? 'transaction' : undefined,
+    replica: replica && { pool: replica.pool, maxLagMs: url.integer('replicaMaxLagMs') },
+  })
   return {
     ...driver,
     async close() {
       await driver.close()
-      // The pool goes on reporting errors until it has ended.
-      pool.on('error', () => {})
-      const ended = pool.end()
-      const cut = setTimeout(() => {
-        for (const { connection } of clients) connection.stream.destroy()
-      }, endMs)
-      await ended.finally(() => clearTimeout(cut))
+      await Promise.all([primary, ...(replica ? [replica] : [])].map(end))
     },
   }
+}
+
+async function end({ pool, clients }: OpenPool): Promise<void> {
+  // The pool goes on reporting errors until it has ended.
+  pool.on('error', () => {})
+  const ended = pool.end()
+  const cut = setTimeout(() => {
+    for (const { connection } of clients) connection.stream.destroy()
+  }, endMs)
+  await ended.finally(() => clearTimeout(cut))
 }

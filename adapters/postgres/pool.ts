@@ -4,27 +4,44 @@ import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { invalidArgument } from '../../src/errors.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
-import { defaultConnectTimeoutMs, defaultMaxConnections, defaultPort, sslMode } from './url.ts'
+import { agreeOnSettings } from './pooler.ts'
+import {
+  defaultConnectTimeoutMs,
+  defaultMaxConnections,
+  primaryOf,
+  type ServerAddress,
+  sslMode,
+} from './url.ts'
 
 /** What pg needs to connect. Everything is said, so that none of libpq's environment variables is read. */
-export function clientConfig(url: ServiceUrl, service: string): pg.ClientConfig {
+export function clientConfig(
+  url: ServiceUrl,
+  service: string,
+  at: ServerAddress = primaryOf(url),
+): pg.ClientConfig {
   const { password = '' } = url
   return {
-    host: url.host,
-    port: url.port ?? defaultPort,
-    database: url.path,
+    ...at,
     user: url.username,
     // As a function: an empty string would send pg to PGPASSWORD and to ~/.pgpass.
     password: () => password,
-    ssl: tlsOptions(url),
+    ssl: tlsOptions(url, at.host),
     sslnegotiation: 'postgres',
     application_name: url.text('applicationName') ?? service,
     connectionTimeoutMillis: url.integer('connectTimeoutMs') ?? defaultConnectTimeoutMs,
     keepAlive: true,
-    // So that no result depends on how the server, the database or the user happens to be configured.
-    options:
-      '-c client_encoding=UTF8 -c DateStyle=ISO -c TimeZone=UTC -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1',
+    // So that no result depends on how the server, the database or the user happens to be configured. A pooler
+    // refuses it, because its sessions are many clients'.
+    ...(isPooled(url) ? {} : { options: startupOptions }),
   }
+}
+
+const startupOptions =
+  '-c client_encoding=UTF8 -c DateStyle=ISO -c TimeZone=UTC -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1'
+
+/** Whether a pooler in transaction mode stands before the server. */
+export function isPooled(url: ServiceUrl): boolean {
+  return url.text('pooler') === 'transaction'
 }
 
 export interface OpenPool {
@@ -34,10 +51,11 @@ export interface OpenPool {
 }
 
 /** A pool. It connects when it is first asked to. */
-export function openPool(url: ServiceUrl, service: string): OpenPool {
+export function openPool(url: ServiceUrl, service: string, at?: ServerAddress): OpenPool {
   const clients = new Set<pg.Client>()
   const pool = new pg.Pool({
-    ...clientConfig(url, service),
+    ...clientConfig(url, service, at),
+    ...(isPooled(url) ? { onConnect: agreeOnSettings } : {}),
     max: url.integer('maxConnections') ?? defaultMaxConnections,
     Client: class extends TidyClient {
       constructor(config?: pg.ClientConfig) {
@@ -73,8 +91,8 @@ class TidyClient extends pg.Client {
   }
 }
 
-function tlsOptions(url: ServiceUrl): false | ConnectionOptions {
-  switch (sslMode(url)) {
+function tlsOptions(url: ServiceUrl, host: string): false | ConnectionOptions {
+  switch (sslMode(url, host)) {
     case 'disable':
       return false
     case 'require':

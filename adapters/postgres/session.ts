@@ -29,14 +29,20 @@ const cancelAgainMs = 100
 
 const asText = { getTypeParser: () => (text: string) => text }
 
+/** Looks at each statement's text before it is sent, and throws where it must not be. */
+export type StatementCheck = (text: string) => void
+
 export class Session {
+  readonly #check: StatementCheck | undefined
   readonly #client: pg.PoolClient
   readonly #released: () => void
   #tainted = false
+  #lost = false
   #over = false
   #interrupt: (() => void) | undefined
 
-  private constructor(client: pg.PoolClient, released: () => void) {
+  private constructor(client: pg.PoolClient, released: () => void, check: StatementCheck | undefined) {
+    this.#check = check
     this.#client = client
     this.#released = released
     // Without a listener, a connection that breaks while it is out would end the process.
@@ -47,7 +53,12 @@ export class Session {
    * Takes a connection out of `pool`, waiting for one if all are in use. Nothing was asked of the database when it
    * fails, and the error says so.
    */
-  static async open(pool: pg.Pool, signal: AbortSignal, sessions: Set<Session>): Promise<Session> {
+  static async open(
+    pool: pg.Pool,
+    signal: AbortSignal,
+    sessions: Set<Session>,
+    check?: StatementCheck,
+  ): Promise<Session> {
     if (signal.aborted) throw notSent(signal.reason)
     const connecting = pool.connect()
     let client: pg.PoolClient
@@ -62,7 +73,7 @@ export class Session {
         )
       throw notSent(error)
     }
-    const session = new Session(client, () => sessions.delete(session))
+    const session = new Session(client, () => sessions.delete(session), check)
     sessions.add(session)
     return session
   }
@@ -70,6 +81,11 @@ export class Session {
   /** `I` idle, `T` in a transaction, `E` in one that failed. True only between statements. */
   get status(): 'I' | 'T' | 'E' | null {
     return this.#client.getTransactionStatus()
+  }
+
+  /** Whether its connection broke, or the server ended it. */
+  get lost(): boolean {
+    return this.#lost
   }
 
   /** Whether it was given back or cut off. */
@@ -82,6 +98,7 @@ export class Session {
    * @param cancel whether an abort stops the statement. A COMMIT is waited for instead, within limits.
    */
   async run(statement: WireStatement, signal: AbortSignal, cancel = true): Promise<WireResult> {
+    this.#check?.(statement.text)
     const query = (): Promise<pg.QueryArrayResult> =>
       this.#client.query({
         text: statement.text,
@@ -118,7 +135,7 @@ export class Session {
       return await task(this.#client, stop.signal)
     } catch (error) {
       // The server says that it ends the connection some time before it does so.
-      if (endsConnection(error)) this.#tainted = true
+      if (endsConnection(error)) this.#onError()
       throw withoutValues(error)
     } finally {
       signal.removeEventListener('abort', interrupt)
@@ -160,6 +177,7 @@ export class Session {
   }
 
   #onError = (): void => {
+    this.#lost = true
     this.#tainted = true
   }
 

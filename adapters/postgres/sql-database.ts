@@ -3,7 +3,8 @@
  *
  * Every call takes a connection out of the pool, runs statements by the extended protocol and gives it back.
  * After a cancellation the connection is closed instead, so that no late one can hit the next call. Streams are
- * cursors of SQL, bulk loads are COPY.
+ * cursors of SQL, bulk loads are COPY. Where there is a replica, it gets the read-only transactions and nothing
+ * else, see replica.ts; behind a pooler what a session would keep is refused, see pooler.ts.
  *
  * Not supported: LISTEN/NOTIFY, settings of a session, COPY out, prepared statements by name. For these take the
  * pool itself: `native(app.orders)`.
@@ -26,9 +27,12 @@ import type {
 import { copyRows, SourceFailure } from './copy.ts'
 import { classifyPostgresError, isSerializationFailure, sqlstateOf } from './errors.ts'
 import { fingerprintPostgres } from './fingerprint.ts'
+import { refuseSessionState } from './pooler.ts'
 import { fetchRows, PostgresQueries, signalOf } from './queries.ts'
-import { notSent, Session, type WireResult, type WireStatement } from './session.ts'
+import { Replica } from './replica.ts'
+import { notSent, Session, type StatementCheck, type WireResult, type WireStatement } from './session.ts'
 import { PostgresTransaction } from './transaction.ts'
+import { defaultReplicaMaxLagMs } from './url.ts'
 
 type Work<Result> = (transaction: SqlTransaction) => Promise<Result>
 
@@ -41,10 +45,22 @@ const rollbackMs = 5_000
 class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
   readonly #pool: pg.Pool
   readonly #sessions = new Set<Session>()
+  readonly #check: StatementCheck | undefined
+  readonly #replica: Replica | undefined
 
-  constructor(pool: pg.Pool) {
+  constructor(pool: pg.Pool, { pooler, replica }: PostgresSqlDatabaseOptions) {
     super()
     this.#pool = pool
+    const check = pooler === undefined ? undefined : refuseSessionState
+    this.#check = check
+    if (replica === undefined) return
+    const { pool: replicaPool, maxLagMs = defaultReplicaMaxLagMs } = replica
+    this.#replica = new Replica({
+      pool: replicaPool,
+      maxLagMs,
+      check,
+      position: (signal) => this.#logPosition(signal),
+    })
   }
 
   async *stream<Row extends object = SqlRow>(
@@ -52,7 +68,7 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
     options?: SqlStreamOptions,
   ): AsyncGenerator<Row> {
     const signal = signalOf(options)
-    const session = await Session.open(this.#pool, signal, this.#sessions)
+    const session = await this.#session(signal)
     // A reader that has stopped reading would keep the connection for ever.
     const onAbort = (): void => {
       if (!fetching) session.release(true)
@@ -82,12 +98,13 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
     options?: CallOptions,
   ): Promise<number> {
     const signal = signalOf(options)
-    const session = await Session.open(this.#pool, signal, this.#sessions)
+    const session = await this.#session(signal)
     try {
       return await copyRows(session, target, rows, signal)
     } catch (error) {
       throw error instanceof SourceFailure ? error.error : error
     } finally {
+      this.#replica?.noteWrite()
       session.release()
     }
   }
@@ -96,10 +113,17 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
     const { isolation = 'read committed', readOnly = false, attempts = defaultAttempts } = options ?? {}
     const begin = `BEGIN ISOLATION LEVEL ${isolation.toUpperCase()} ${readOnly ? 'READ ONLY' : 'READ WRITE'}`
     const signal = signalOf(options)
+    // A standby has no serializable transactions.
+    const replica = readOnly && isolation !== 'serializable' ? this.#replica : undefined
     for (let attempt = 1; ; attempt += 1) {
-      const ended = await this.#attempt(begin, work, signal)
+      // Once: a clash there is with what the replica applies, and a loss is a loss. The primary has neither.
+      const onReplica = attempt === 1 ? await replica?.session(signal) : undefined
+      const ended = await this.#attempt(onReplica ?? (await this.#session(signal)), begin, work, signal)
+      if (!readOnly) this.#replica?.noteWrite()
+      if (onReplica?.lost) replica?.noteLoss()
       if ('result' in ended) return ended.result
-      if (attempt >= attempts || !ended.clashed || signal.aborted) throw ended.error
+      const again = ended.clashed || onReplica?.lost
+      if (attempt >= attempts || !again || signal.aborted) throw ended.error
       // Those that clashed must not meet again.
       const delayMs = Math.min(retryMaxMs, retryBaseMs * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2)
       await systemClock.sleep(delayMs, signal).catch(() => Promise.reject(ended.error))
@@ -109,10 +133,11 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
   /** Closes what callers still hold, so that ending the pool does not wait for them. */
   close(): void {
     for (const session of this.#sessions) session.release(true)
+    this.#replica?.close()
   }
 
   protected override async runStatement(statement: WireStatement, signal: AbortSignal): Promise<WireResult> {
-    const session = await Session.open(this.#pool, signal, this.#sessions)
+    const session = await this.#session(signal)
     try {
       const result = await session.run(statement, signal)
       if (session.status !== 'I') {
@@ -122,16 +147,33 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
       }
       return result
     } finally {
+      // Any statement may have, by a function it calls.
+      this.#replica?.noteWrite()
+      session.release()
+    }
+  }
+
+  #session(signal: AbortSignal): Promise<Session> {
+    return Session.open(this.#pool, signal, this.#sessions, this.#check)
+  }
+
+  async #logPosition(signal: AbortSignal): Promise<string> {
+    const session = await this.#session(signal)
+    try {
+      // Of what was inserted, not of what was flushed: with synchronous_commit off the one is behind the other.
+      const { rows } = await session.run({ text: 'SELECT pg_current_wal_insert_lsn()' }, signal)
+      return rows[0]?.[0] ?? ''
+    } finally {
       session.release()
     }
   }
 
   async #attempt<Result>(
+    session: Session,
     begin: string,
     work: Work<Result>,
     signal: AbortSignal,
   ): Promise<{ readonly result: Result } | { readonly error: unknown; readonly clashed: boolean }> {
-    const session = await Session.open(this.#pool, signal, this.#sessions)
     const transaction = new PostgresTransaction(session)
     try {
       await session.run({ text: begin }, signal)
@@ -193,6 +235,16 @@ function listenForGood(client: pg.PoolClient): void {
 export interface PostgresSqlDatabaseOptions {
   /** Strings that must appear in no error. @default none */
   readonly secrets?: readonly string[]
+  /** `transaction`: the pool leads to a pooler that may give each transaction another session. @default none */
+  readonly pooler?: 'transaction' | undefined
+  /** A pool of connections to a read replica, for read-only transactions. @default none */
+  readonly replica?:
+    | {
+        readonly pool: pg.Pool
+        /** How far behind it may be before the primary is read instead. @default 10 000 */
+        readonly maxLagMs?: number | undefined
+      }
+    | undefined
 }
 
 /**
@@ -202,12 +254,12 @@ export function postgresSqlDatabase(
   pool: pg.Pool,
   options: PostgresSqlDatabaseOptions = {},
 ): DatastoreDriver<SqlDatabase> {
-  const database = new PostgresSqlDatabase(pool)
+  const database = new PostgresSqlDatabase(pool, options)
+  const pools = options.replica === undefined ? [pool] : [pool, options.replica.pool]
   // An idle connection that breaks is reported here, and would end the process if no one listened. The pool has
   // dropped it by then; the next call gets a new one.
   const onIdleError = (): void => {}
-  pool.on('error', onIdleError)
-  pool.on('connect', listenForGood)
+  for (const each of pools) each.on('error', onIdleError).on('connect', listenForGood)
   return {
     calls: database,
     native: pool,
@@ -227,8 +279,9 @@ export function postgresSqlDatabase(
     fingerprint: ({ signal }) => fingerprintPostgres(database, signal),
     async close() {
       database.close()
-      pool.removeListener('error', onIdleError)
-      pool.removeListener('connect', listenForGood)
+      for (const each of pools) {
+        each.removeListener('error', onIdleError).removeListener('connect', listenForGood)
+      }
     },
   }
 }

@@ -1,5 +1,8 @@
 /** What a URL of PostgreSQL may say, and what it means where it does not. */
+import { invalidArgument } from '../../src/errors.ts'
 import { isLoopback, type ServiceUrl, type UrlParameters } from '../../src/services/url.ts'
+
+export const defaultReplicaMaxLagMs = 10_000
 
 export const parameters: UrlParameters = {
   maxConnections: {
@@ -28,6 +31,23 @@ export const parameters: UrlParameters = {
     type: 'text',
     description: "a file with the certificates of the authorities to trust; the machine's own by default",
   },
+  pooler: {
+    type: 'choice',
+    description:
+      'transaction: between here and the server stands a pooler (PgBouncer) that may give each transaction another session',
+    choices: ['transaction'],
+  },
+  replica: {
+    type: 'text',
+    description:
+      "host, host:port or host:port/database of a read replica, for read-only transactions; port, database, user and TLS are the URL's own where it does not say",
+  },
+  replicaMaxLagMs: {
+    type: 'integer',
+    description: `how far behind the replica may be before the primary is read instead; ${defaultReplicaMaxLagMs} by default`,
+    min: 1,
+    max: 86_400_000,
+  },
 }
 
 export const defaultPort = 5_432
@@ -43,12 +63,57 @@ export function validate(url: ServiceUrl): readonly string[] {
   if (url.text('sslrootcert') !== undefined && sslMode(url) !== 'verify-full') {
     problems.push('its parameter "sslrootcert" is of no use without sslmode=verify-full')
   }
+  if (url.text('replica') === undefined) {
+    if (url.integer('replicaMaxLagMs') !== undefined) {
+      problems.push('its parameter "replicaMaxLagMs" is of no use without replica')
+    }
+  } else if (parseReplica(url) === undefined) {
+    problems.push('its parameter "replica" must be host, host:port or host:port/database')
+  }
   return problems
 }
 
 type SslMode = 'disable' | 'require' | 'verify-full'
 
-export function sslMode(url: ServiceUrl): SslMode {
+export function sslMode(url: ServiceUrl, host: string = url.host): SslMode {
   const given = url.text('sslmode') as SslMode | undefined
-  return given ?? (isLoopback(url.host) ? 'disable' : 'verify-full')
+  return given ?? (isLoopback(host) ? 'disable' : 'verify-full')
+}
+
+/** Where one server of the service is. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+}
+
+export function primaryOf({ host, port, path }: ServiceUrl): ServerAddress {
+  return { host, port: port ?? defaultPort, database: path }
+}
+
+/**
+ * Where the replica is; `undefined` where the URL names none.
+ * @throws PortError `invalid-argument` where it names one in a form that is none
+ */
+export function replicaOf(url: ServiceUrl): ServerAddress | undefined {
+  if (url.text('replica') === undefined) return undefined
+  const replica = parseReplica(url)
+  if (replica === undefined)
+    throw invalidArgument('the replica in the URL must be host, host:port or host:port/database')
+  return replica
+}
+
+function parseReplica(url: ServiceUrl): ServerAddress | undefined {
+  const text = url.text('replica') ?? ''
+  // No user, parameter or fragment: what it is given is the primary's, and no part of a secret may end up in it.
+  if (/[@?#\\]/.test(text)) return undefined
+  const parsed = URL.parse(`postgres://${text}`)
+  if (parsed === null || parsed.hostname === '') return undefined
+  const database = decodeURIComponent(parsed.pathname.replace(/^\//, ''))
+  if (database.includes('/')) return undefined
+  return {
+    host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: parsed.port === '' ? (url.port ?? defaultPort) : Number(parsed.port),
+    database: database === '' ? url.path : database,
+  }
 }
