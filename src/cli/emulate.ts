@@ -6,6 +6,7 @@ import { type AnyService, type Services, urlVariable } from '../services/declare
 import { isLoopback } from '../services/url.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { loadServices } from './declaration.ts'
+import { quoted } from './quoted.ts'
 import { emulators } from './rooms.ts'
 
 type Emulators = Awaited<ReturnType<typeof emulators>>
@@ -183,10 +184,6 @@ function show(
   print('# control API')
   print(`PORTSIDE_CONTROL_URL=${controlUrl}`)
   tell(`ready: ${services.map(({ service }) => service).join(', ')}; Ctrl-C stops`)
-}
-
-function quoted(value: string): string {
-  return /^[\w:/.@+-]*$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`
 }
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

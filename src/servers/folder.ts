@@ -157,25 +157,7 @@ export class ServerFolder {
   }
 
   #readJson<T>(name: string): T | undefined {
-    try {
-      return JSON.parse(readFileSync(this.file(name), 'utf8')) as T
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'EACCES' || code === 'EPERM') {
-        throw new PortError({
-          code: 'permission-denied',
-          message: `${this.file(name)} belongs to another user and cannot be read (${code}); run as that user, or choose another folder`,
-          cause: error,
-        })
-      }
-      throw new PortError({
-        code: 'corrupt',
-        outcome: 'not-applied',
-        message: `${this.file(name)} cannot be read; remove ${this.path} to start afresh, which loses the data in it`,
-        cause: error,
-      })
-    }
+    return readJson<T>(this.path, name)
   }
 
   #writeJson(name: string, value: unknown): void {
@@ -191,6 +173,34 @@ export class ServerFolder {
       throwIfFull(this.path, error)
       throw error
     }
+  }
+}
+
+/** What {@link ServerFolder.remember} wrote under `name`, for who only looks: nothing is made. */
+export function recallIn<T>(path: string, name: string): T | undefined {
+  return readJson<T>(path, `${name}.json`)
+}
+
+function readJson<T>(folder: string, name: string): T | undefined {
+  const path = join(folder, name)
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    if (code === 'EACCES' || code === 'EPERM') {
+      throw new PortError({
+        code: 'permission-denied',
+        message: `${path} belongs to another user and cannot be read (${code}); run as that user, or choose another folder`,
+        cause: error,
+      })
+    }
+    throw new PortError({
+      code: 'corrupt',
+      outcome: 'not-applied',
+      message: `${path} cannot be read; remove ${folder} to start afresh, which loses the data in it`,
+      cause: error,
+    })
   }
 }
 

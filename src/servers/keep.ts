@@ -1,17 +1,16 @@
 /** Servers that outlive the process that started them, and are found again by the next one. */
 import { createHash } from 'node:crypto'
-import type { KeepOptions, KeptServer, ServerIdentity } from '../adapter.ts'
-import { invalidArgument, PortError } from '../errors.ts'
-import { pinHolds } from '../services/pin.ts'
+import type { KeptServer, ServerIdentity, StartOptions } from '../adapter.ts'
+import { PortError } from '../errors.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
 import { ServerFolder } from './folder.ts'
 import { guardByFile } from './guardian.ts'
 import { launchOnSomePort, untilReady } from './launch.ts'
+import { checkOrigin, checkPasswords, hasOrigin, rememberOrigin } from './origin.ts'
 import { isRunning, type ProcessId } from './processes.ts'
 import {
   askContainers,
   checkOptions,
-  checkPasswords,
   checkServiceName,
   endProcess,
   findLocal,
@@ -20,31 +19,16 @@ import {
 } from './server.ts'
 import { cannotBeHad, forcedSource, type Programs } from './source.ts'
 
-/** What the data of a folder was last used with. */
-interface Origin {
-  readonly engine: string
-  readonly version: string
-  readonly durable: boolean
-  readonly recipe: string
-  /** What tells the passwords apart, by name. */
-  readonly passwords: Readonly<Record<string, string>>
-}
-
 /** See {@link DatastoreServer.keep}. */
-export async function keep(engine: ServerEngine, options: KeepOptions): Promise<KeptServer> {
-  checkOptions(options, ['changed'])
-  const { changed = 'refuse' } = options
-  if (changed !== 'refuse' && changed !== 'accept') {
-    throw invalidArgument('changed must be "refuse" or "accept"')
-  }
+export async function keep(engine: ServerEngine, options: StartOptions): Promise<KeptServer> {
+  checkOptions(options)
   options.signal?.throwIfAborted()
   const folder = new ServerFolder(options.directory)
   const lock = await lockFolder(engine, folder, options)
   try {
     checkPasswords(engine, folder)
-    const changes = changesOf(engine, folder, options)
-    if (changes.length > 0 && changed === 'refuse') throw refusal(engine, folder, changes)
-    const found = changes.length === 0 ? await takeOver(engine, folder, options) : undefined
+    const same = checkOrigin(engine, folder, { ...options, changed: options.changed ?? 'refuse' })
+    const found = same ? await takeOver(engine, folder, options) : undefined
     return found ?? (await startKept(engine, folder, options))
   } finally {
     lock.release()
@@ -55,7 +39,7 @@ export async function keep(engine: ServerEngine, options: KeepOptions): Promise<
 async function takeOver(
   engine: ServerEngine,
   folder: ServerFolder,
-  options: KeepOptions,
+  options: StartOptions,
 ): Promise<KeptServer | undefined> {
   const { port, process: id, kept } = folder.lastRun ?? {}
   if (port === undefined || id === undefined || kept === undefined || !isRunning(id)) return undefined
@@ -73,7 +57,7 @@ async function takeOver(
 async function startKept(
   engine: ServerEngine,
   folder: ServerFolder,
-  options: KeepOptions,
+  options: StartOptions,
 ): Promise<KeptServer> {
   const { container, findings } = await askContainers(engine, options)
   if (container !== undefined) {
@@ -89,24 +73,13 @@ async function startKept(
   const { child, guardian, id, port, identity } = await launchOnSomePort(engine, place, options.port, usual)
   try {
     const last = folder.lastRun
-    if (
-      usual[0] !== undefined &&
-      port !== usual[0] &&
-      last !== undefined &&
-      folder.recall('origin') !== undefined
-    ) {
+    if (usual[0] !== undefined && port !== usual[0] && last !== undefined && hasOrigin(folder)) {
       options.onProgress?.(
         `port ${usual[0]} is taken by another process, so ${engine.title} listens on ${port}; programs that hold the old URL need the new one`,
       )
     }
     const { durable } = place
-    folder.remember('origin', {
-      engine: engine.engine,
-      version: identity.version,
-      durable,
-      recipe: printOf(engine.recipe ?? ''),
-      passwords: folder.passwordPrints,
-    } satisfies Origin)
+    rememberOrigin(engine, folder, durable, identity)
     const { title, stopSignal } = engine
     const kept = { engine: identity.engine, title, version: identity.version, durable, stopSignal, from }
     folder.lastRun = { port, process: id, kept: { ...kept, passedOver: findings } }
@@ -119,43 +92,6 @@ async function startKept(
   guardian.dismiss()
   child.unref()
   return keptServer(engine, place, { id, port, identity, reused: false })
-}
-
-/** What is different from when the data was last used, each as a sentence; empty where nothing is, or nothing is known. */
-function changesOf(engine: ServerEngine, folder: ServerFolder, options: KeepOptions): string[] {
-  const origin = folder.hasData ? folder.recall<Origin>('origin') : undefined
-  if (origin === undefined) return []
-  const { durable = true, version } = options
-  const changes: string[] = []
-  if (origin.engine !== engine.engine) changes.push(`it was ${origin.engine}, and is ${engine.engine}`)
-  if (!pinHolds(version, origin.version)) {
-    changes.push(`the pin: it ran ${engine.title} ${origin.version}, and ${version} is pinned`)
-  }
-  if (origin.durable !== durable) {
-    changes.push(`the settings: it ran ${origin.durable ? 'durable' : 'not durable'}, which is to change`)
-  }
-  if (origin.recipe !== printOf(engine.recipe ?? '')) {
-    changes.push('the settings: a new data folder would be made with others')
-  }
-  const passwords = folder.passwordPrints
-  const other = Object.entries(origin.passwords).filter(([name, print]) => passwords[name] !== print)
-  if (other.length > 0) {
-    changes.push(
-      `the credentials: ${folder.file('passwords.json')} is not the one that its data was made with`,
-    )
-  }
-  return changes
-}
-
-function refusal({ title }: ServerEngine, folder: ServerFolder, changes: readonly string[]): PortError {
-  return new PortError({
-    code: 'precondition-failed',
-    message:
-      `the data of ${title} in ${folder.path} was made otherwise; nothing was touched\n` +
-      `${changes.map((change) => `  - ${change}`).join('\n')}\n` +
-      '  undo the change; or use the data as it is: portside up --accept-changes; or start afresh, which loses the data: portside reset',
-    details: Object.fromEntries(changes.map((change, index) => [String(index + 1), change])),
-  })
 }
 
 interface Facts {
@@ -184,7 +120,7 @@ function keptServer(
   }
 }
 
-/** Stops the server that is kept on the folder, where one is. Answers whether one was. */
+/** Stops the server that is kept on the folder, where one is. */
 export async function stopKept(folder: ServerFolder): Promise<void> {
   const { port, process: id, kept } = folder.lastRun ?? {}
   if (port === undefined || id === undefined || kept === undefined) return
@@ -192,7 +128,7 @@ export async function stopKept(folder: ServerFolder): Promise<void> {
   folder.lastRun = { port }
 }
 
-function placeOf(folder: ServerFolder, options: KeepOptions, programs: Programs | undefined): ServerPlace {
+function placeOf(folder: ServerFolder, options: StartOptions, programs: Programs | undefined): ServerPlace {
   const { durable = true, signal, onProgress = () => {} } = options
   return { folder, programs: programs ?? noPrograms, durable, signal, onProgress }
 }
@@ -214,8 +150,4 @@ function usualPorts(folder: ServerFolder): readonly number[] {
   const last = folder.lastRun?.port
   const base = 20_000 + (createHash('sha256').update(folder.path).digest().readUInt32BE() % 12_000)
   return [...(last === undefined ? [] : [last]), base, base + 1, base + 2]
-}
-
-function printOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

@@ -11,6 +11,7 @@ import { isFree } from './free-port.ts'
 import { keep } from './keep.ts'
 import { type Launched, launch, launchOnSomePort, portTaken } from './launch.ts'
 import { type Lock, takeLock } from './lock.ts'
+import { checkOrigin, checkPasswords, rememberOrigin } from './origin.ts'
 import { isRunning, killTree, type ProcessId, signalProcess, waitUntilGone } from './processes.ts'
 import { cannotBeHad, type Found, findFirst, forcedSource, type Programs } from './source.ts'
 
@@ -33,14 +34,16 @@ export function datastoreServer(engine: ServerEngine): DatastoreServer {
       const lock = await lockFolder(engine, folder, options)
       try {
         refuseKept(engine, folder)
+        checkPasswords(engine, folder)
+        checkOrigin(engine, folder, options)
         await stopOrphan(engine, folder, options)
         const { signal, onProgress = () => {}, durable = true } = options
         const { found: programs } = await findLocal(engine, options, findings)
         const place: ServerPlace = { folder, programs, durable, signal, onProgress }
-        checkPasswords(engine, folder)
         await engine.prepare(place)
         const server = new Server(engine, place, lock)
         await server.start(options.port)
+        rememberOrigin(engine, folder, durable, server.identity)
         return server
       } catch (error) {
         lock.release()
@@ -78,18 +81,6 @@ export function findLocal(
   return findFirst(title, sources, options.version, options, findings)
 }
 
-/**
- * Data without the passwords it was made with lets no one in: told at once, instead of after trying for long.
- * @throws PortError `precondition-failed`
- */
-export function checkPasswords({ title }: ServerEngine, folder: ServerFolder): void {
-  if (!folder.hasData || Object.keys(folder.passwordPrints).length > 0) return
-  throw new PortError({
-    code: 'precondition-failed',
-    message: `${folder.path} holds data of ${title} and no passwords to it; nothing was touched: bring ${folder.file('passwords.json')} back, or remove ${folder.path} to start afresh, which loses its data`,
-  })
-}
-
 function refuseKept({ title }: ServerEngine, folder: ServerFolder): void {
   const { kept, process: id } = folder.lastRun ?? {}
   if (kept === undefined || id === undefined || !isRunning(id)) return
@@ -106,14 +97,16 @@ export function checkServiceName(service: string): void {
   }
 }
 
-/** @param more names of options beyond those of a start */
-export function checkOptions(options: StartOptions, more: readonly string[] = []): void {
-  const known = ['version', 'directory', 'port', 'durable', 'signal', 'onProgress', ...more]
+export function checkOptions(options: StartOptions): void {
+  const known = ['version', 'directory', 'port', 'durable', 'changed', 'signal', 'onProgress']
   checkFields('the options', options, known)
   parsePin(options.version)
   checkText('directory', options.directory)
   if (options.directory === '' || options.directory.includes('\0')) {
     throw invalidArgument('directory must be the path of a folder')
+  }
+  if (options.changed !== undefined && options.changed !== 'refuse' && options.changed !== 'accept') {
+    throw invalidArgument('changed must be "refuse" or "accept"')
   }
   if (options.port !== undefined) checkInteger('port', options.port, { min: 1, max: 65_535 })
 }

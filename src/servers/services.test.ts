@@ -134,7 +134,7 @@ test.each([
   })
   const error = await startServices(services, { directory }).catch((reason: unknown) => reason)
   expect(error).toMatchObject(code === undefined ? { message: 'no such table' } : { code })
-  expect([processIn('toy-1.2'), processIn('second-1.2')].filter(lives)).toEqual([])
+  expect([processIn('toy-1'), processIn('second-1')].filter(lives)).toEqual([])
 })
 
 test('aborted, it leaves no server', async () => {
@@ -144,10 +144,10 @@ test('aborted, it leaves no server', async () => {
   })
   const controller = new AbortController()
   const starting = startServices(services, { directory, signal: controller.signal })
-  await expect.poll(() => existsSync(join(directory, 'second-1.2', 'data', 'pid'))).toBe(true)
+  await expect.poll(() => existsSync(join(directory, 'second-1', 'data', 'pid'))).toBe(true)
   controller.abort()
   await expect(starting).rejects.toMatchObject({ code: 'cancelled' })
-  expect([processIn('toy-1.2'), processIn('second-1.2')].filter(lives)).toEqual([])
+  expect([processIn('toy-1'), processIn('second-1')].filter(lives)).toEqual([])
 })
 
 test.each([

@@ -1,12 +1,14 @@
 /** Starts what an app's declaration needs for development: its own datastores, at the pinned versions. */
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { DatastoreAdapter, RunningServer } from '../adapter.ts'
+import { basename, join } from 'node:path'
+import type { DatastoreAdapter, DatastoreServer, RunningServer, StartOptions } from '../adapter.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import { type Config, readConfig } from '../services/config.ts'
 import type { AnyService, BoundedService, Services } from '../services/declare.ts'
 import { urlVariable } from '../services/declare.ts'
+import { throwIfFull } from './folder.ts'
+import { refuseChangedMigrations, rememberMigrations } from './migrations.ts'
 
 export interface StartServicesOptions {
   /** Where the servers keep their data. @default '.portside' */
@@ -21,6 +23,12 @@ export interface StartServicesOptions {
   readonly durable?: boolean
   /** Apply the migrations of the started services. @default true */
   readonly migrate?: boolean
+  /**
+   * What to do with data that was made under another pin, settings, credentials or migrations (new ones are just
+   * applied; a changed or a missing one is meant here).
+   * @default 'refuse'
+   */
+  readonly changed?: 'refuse' | 'accept'
   readonly signal?: AbortSignal
   /** Called with one line for each step that may take more than half a second. */
   readonly onProgress?: (message: string) => void
@@ -59,34 +67,63 @@ export async function startServices(
   services: Services,
   options: StartServicesOptions = {},
 ): Promise<StartedServices<Readonly<Record<string, RunningServer>>>> {
-  const { directory = '.portside', env = {}, signal } = options
-  const wanted = Object.entries<AnyService>(services).flatMap(([name, service]) =>
-    service.boundary === 'bounded' && !isSet(env, name) ? [{ name, service }] : [],
+  const { env, servers, stop } = await bringUp(services, options, async (server, startOptions) =>
+    server.start(startOptions),
   )
+  return { env, servers, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** What bringing up needs of a server, whoever it belongs to. */
+type AnyServer = Pick<RunningServer, 'provision' | 'stop'>
+
+interface BroughtUp<S> {
+  readonly env: Readonly<Record<string, string>>
+  readonly servers: Readonly<Record<string, S>>
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * The servers of a declaration, each service with its place and its schema. What fails takes down what came up with it.
+ * @param startOne starts one server
+ * @param stopOne what a failure, and `stop`, do with one
+ */
+export async function bringUp<S extends AnyServer>(
+  services: Services,
+  options: StartServicesOptions,
+  startOne: (server: DatastoreServer, options: StartOptions) => Promise<S>,
+  stopOne: (server: S) => Promise<void> = (server) => server.stop(),
+): Promise<BroughtUp<S>> {
+  const { directory = '.portside', env = {}, signal } = options
+  const wanted = wantedServices(services, env)
   checkBeforehand(services, wanted, env, options)
   signal?.throwIfAborted()
   if (wanted.length > 0) await makeDirectory(directory)
-  const started = new Map<string, Promise<RunningServer>>()
-  const stop = once(() => stopAll([...started.values()]))
+  const folders = serverFolders(services, directory)
+  const folderOf = (name: string): string => folders.get(name) as string
+  const migrated =
+    options.migrate === false ? [] : wanted.filter(({ service }) => service.migrations !== undefined)
+  if (options.changed !== 'accept') await refuseChangedMigrations(migrated, folderOf)
+  tellOfOthers(wanted, folderOf, options)
+  const started = new Map<string, Promise<S>>()
+  const stop = once(() => stopAll([...started.values()], stopOne))
   try {
-    for (const { service } of wanted) {
-      const key = serverKey(service)
-      if (!started.has(key)) started.set(key, start(service, join(directory, key), options))
+    for (const { name, service } of wanted) {
+      const folder = folderOf(name)
+      if (!started.has(folder)) started.set(folder, start(service, folder, options, startOne))
     }
     // All of them, so that none is still on its way up when another's failure stops them.
     await Promise.allSettled(started.values())
-    const servers: Record<string, RunningServer> = {}
+    const servers: Record<string, S> = {}
     const urls: Record<string, string> = {}
-    for (const { name, service } of wanted) {
-      const server = (await started.get(serverKey(service))) as RunningServer
+    for (const { name } of wanted) {
+      const server = (await started.get(folderOf(name))) as S
       servers[name] = server
       urls[urlVariable(name)] = await server.provision(name)
     }
     const complete = { ...given(services, env), ...urls, PORTSIDE_EXTERNALS: 'fake' }
-    if (options.migrate !== false) {
-      await migrateAll(wanted, readConfig(services, { env: complete, args: [] }), options)
-    }
-    return { env: complete, servers, stop, [Symbol.asyncDispose]: stop }
+    await migrateAll(migrated, readConfig(services, { env: complete, args: [] }), options)
+    for (const { name, service } of migrated) await rememberMigrations(folderOf(name), name, service)
+    return { env: complete, servers, stop }
   } catch (error) {
     await stop().catch(() => {
       // Why it did not start is what to tell; what could not be stopped after it is of no use to the caller.
@@ -95,14 +132,65 @@ export async function startServices(
   }
 }
 
-interface Wanted {
+/** The bounded services that `env` gives no URL: those that need a server. */
+export function wantedServices(
+  services: Services,
+  env: Readonly<Record<string, string | undefined>>,
+): readonly Wanted[] {
+  return Object.entries<AnyService>(services).flatMap(([name, service]) =>
+    service.boundary === 'bounded' && !isSet(env, name) ? [{ name, service }] : [],
+  )
+}
+
+export interface Wanted {
   readonly name: string
   readonly service: BoundedService<object>
 }
 
-/** One server an engine and pin: `postgresql-17.10`. */
-function serverKey(service: BoundedService<object>): string {
-  return `${service.adapters[0].engine}-${service.version}`
+/**
+ * The folder of each bounded service's server, named by major version: `postgresql-17`. Services of one engine and pin
+ * share one; where a declaration has two pins of one major version, the whole pin names them.
+ */
+export function serverFolders(services: Services, directory: string): ReadonlyMap<string, string> {
+  const all = Object.entries<AnyService>(services).flatMap(([name, service]) =>
+    service.boundary === 'bounded'
+      ? [{ name, engine: service.adapters[0].engine as string, pin: service.version }]
+      : [],
+  )
+  return new Map(
+    all.map(({ name, engine, pin }) => {
+      const major = majorOf(pin)
+      const pins = all.filter((each) => each.engine === engine && majorOf(each.pin) === major)
+      const version = pins.every((each) => each.pin === pin) ? major : pin
+      return [name, join(directory, `${engine}-${version}`)]
+    }),
+  )
+}
+
+function majorOf(pin: string): string {
+  return pin.split('.')[0] as string
+}
+
+/** A server that starts empty beside the data of another version of it: said, so that no one thinks the data lost. */
+function tellOfOthers(
+  wanted: readonly Wanted[],
+  folderOf: (name: string) => string,
+  { directory = '.portside', onProgress }: StartServicesOptions,
+): void {
+  if (onProgress === undefined) return
+  const used = new Map(wanted.map(({ name, service }) => [basename(folderOf(name)), service]))
+  for (const [folder, service] of used) {
+    if (existsSync(join(directory, folder, 'data'))) continue
+    const others = readdirSync(directory).filter(
+      (other) =>
+        other.startsWith(`${service.adapters[0].engine}-`) &&
+        /-[\d.]+$/.test(other) &&
+        !used.has(other) &&
+        existsSync(join(directory, other, 'data')),
+    )
+    if (others.length > 0)
+      onProgress(`${folder} starts empty; the data in ${others.join(' and ')} stays there`)
+  }
 }
 
 function isSet(env: Readonly<Record<string, string | undefined>>, name: string): boolean {
@@ -111,7 +199,7 @@ function isSet(env: Readonly<Record<string, string | undefined>>, name: string):
 }
 
 /** Everything that would be refused in the end, told before a server is started. */
-function checkBeforehand(
+export function checkBeforehand(
   services: Services,
   wanted: readonly Wanted[],
   env: Readonly<Record<string, string | undefined>>,
@@ -142,12 +230,14 @@ function checkBeforehand(
   }
 }
 
-async function makeDirectory(directory: string): Promise<void> {
+export async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true })
     // Data and passwords belong in no repository.
-    await writeFile(join(directory, '.gitignore'), '*\n')
+    const ignore = join(directory, '.gitignore')
+    if (!existsSync(ignore)) await writeFile(ignore, '*\n')
   } catch (cause) {
+    throwIfFull(directory, cause)
     throw new PortError({
       code: 'permission-denied',
       message: `the folder ${directory} cannot be written to (${(cause as NodeJS.ErrnoException).code}); another user may have made it: remove it or choose another`,
@@ -156,16 +246,18 @@ async function makeDirectory(directory: string): Promise<void> {
   }
 }
 
-async function start(
+async function start<S>(
   service: BoundedService<object>,
   directory: string,
-  { durable = true, signal, onProgress }: StartServicesOptions,
-): Promise<RunningServer> {
+  { durable = true, changed = 'refuse', signal, onProgress }: StartServicesOptions,
+  startOne: (server: DatastoreServer, options: StartOptions) => Promise<S>,
+): Promise<S> {
   const { server } = await service.adapters[0].server()
-  return server.start({
+  return startOne(server, {
     version: service.version,
     directory,
     durable,
+    changed,
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress }),
   })
@@ -205,11 +297,14 @@ async function migrateAll(
   }
 }
 
-async function stopAll(servers: readonly Promise<RunningServer>[]): Promise<void> {
+async function stopAll<S>(
+  servers: readonly Promise<S>[],
+  stopOne: (server: S) => Promise<void>,
+): Promise<void> {
   const results = await Promise.allSettled(
     servers.map(async (starting) => {
       const server = await starting.catch(() => undefined)
-      await server?.stop()
+      if (server !== undefined) await stopOne(server)
     }),
   )
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))

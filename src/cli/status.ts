@@ -1,0 +1,37 @@
+/** `portside status`: which datastores run, and where they are from. */
+import { serversIn } from '../servers/kept.ts'
+import { type Command, exitCodes } from './command.ts'
+import { parseCommandLine } from './declaration.ts'
+import { table } from './table.ts'
+import { directoryOption } from './up.ts'
+
+export const status: Command = {
+  usage: 'status [--directory FOLDER] [--json]',
+  summary: 'prints how the datastores are and where they are from; fails unless all of them run',
+  async run(args, { print }) {
+    const { values } = parseCommandLine(args, { ...directoryOption, json: { type: 'boolean' } })
+    const directory = values.directory ?? '.portside'
+    const servers = await serversIn(directory)
+    const allRun = servers.length > 0 && servers.every(({ state }) => state === 'running')
+    if (values.json) print(JSON.stringify({ directory, servers }, undefined, 2))
+    else if (servers.length === 0)
+      print(`there is no server in ${directory}; portside up starts what is declared`)
+    else {
+      const heading = ['server', 'state', 'version', 'port', 'process', 'services', 'from']
+      const rows = servers.map(({ name, state, version = '', port, pid, services, from = '' }) => [
+        name,
+        state,
+        version,
+        String(port ?? ''),
+        String(pid ?? ''),
+        services.join(','),
+        from,
+      ])
+      for (const line of table([heading, ...rows])) print(line)
+      for (const { name, passedOver = [] } of servers) {
+        for (const reason of passedOver) print(`${name}: not from ${reason}`)
+      }
+    }
+    return allRun ? exitCodes.ok : exitCodes.failed
+  },
+}

@@ -1,0 +1,64 @@
+/** `portside up`: the pinned datastores, up and staying up. */
+import type { KeptServer } from '../adapter.ts'
+import { keepServices } from '../servers/keep-services.ts'
+import { type AnyService, type Services, urlVariable } from '../services/declare.ts'
+import { type Command, exitCodes } from './command.ts'
+import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { exitCodeOf, Signals } from './signals.ts'
+import { table } from './table.ts'
+
+/** `--directory FOLDER` of every command about servers. */
+export const directoryOption = { directory: { type: 'string' } } as const
+
+export const upOptions = {
+  ...servicesOption,
+  ...directoryOption,
+  'accept-changes': { type: 'boolean' },
+} as const
+
+export const up: Command = {
+  usage: 'up [--services FILE] [--directory FOLDER] [--accept-changes]',
+  summary:
+    'starts the datastores at their pinned versions and leaves them running; --accept-changes uses data that was made under another pin, settings or migrations',
+  async run(args, terminal) {
+    const { values } = parseCommandLine(args, upOptions)
+    const signals = new Signals()
+    try {
+      const services = await loadServices(values.services)
+      const { servers } = await keepServices(services, {
+        env: process.env,
+        signal: signals.beforeStart,
+        onProgress: terminal.tell,
+        ...(values.directory === undefined ? {} : { directory: values.directory }),
+        ...(values['accept-changes'] ? { changed: 'accept' } : {}),
+      })
+      for (const line of placesOf(services, servers)) terminal.print(line)
+      return exitCodes.ok
+    } catch (error) {
+      if (signals.received !== undefined) return exitCodeOf(signals.received)
+      throw error
+    } finally {
+      signals.release()
+    }
+  },
+}
+
+/** A line a service: what stands behind it, and whether it ran before. No password. */
+export function placesOf(
+  services: Services,
+  servers: Readonly<Record<string, KeptServer>>,
+): readonly string[] {
+  return table(
+    Object.entries<AnyService>(services).map(([name, { boundary }]) => {
+      const server = servers[name]
+      if (boundary === 'unbounded') return [name, 'fake']
+      if (server === undefined) return [name, `as ${urlVariable(name)} says`]
+      const { engine, version } = server.identity
+      return [
+        name,
+        `${engine} ${version} on 127.0.0.1:${server.port}`,
+        server.reused ? 'ran already' : 'started',
+      ]
+    }),
+  )
+}
