@@ -45,11 +45,24 @@ export function parseCommandLine<const O extends NonNullable<ParseArgsConfig['op
 
 /** Loads the declaration that the arguments name, and checks that they hold nothing but it and URL flags. */
 export async function servicesFromArguments(args: readonly string[]): Promise<Services> {
+  return (await servicesAndOptions(args, {})).services
+}
+
+/** As {@link servicesFromArguments}, for a command with options of its own. */
+export async function servicesAndOptions<const O extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: O,
+): Promise<{
+  readonly services: Services
+  readonly values: ReturnType<typeof parseCommandLine<O>>['values']
+}> {
   const { values } = parseArgs({ args: [...args], options: servicesOption, strict: false })
   const services = await loadServices(typeof values.services === 'string' ? values.services : undefined)
   const flags = Object.keys(services).map((name) => [urlFlag(name).slice(2), { type: 'string' }] as const)
-  parseCommandLine(args, { ...servicesOption, ...Object.fromEntries(flags) })
-  return services
+  // A command's own option comes last, so that no service can take its name.
+  const all = { ...Object.fromEntries(flags), ...servicesOption, ...options }
+  const parsed = parseCommandLine(args, all)
+  return { services, values: parsed.values as ReturnType<typeof parseCommandLine<O>>['values'] }
 }
 
 function named(): string | undefined {

@@ -4,12 +4,36 @@ import { PortError } from '../errors.ts'
 import { check } from './check.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { dev } from './dev.ts'
+import { down } from './down.ts'
 import { emulate } from './emulate.ts'
+import { env } from './env.ts'
+import { exportPins } from './export.ts'
 import { migrate } from './migrate.ts'
+import { parity } from './parity.ts'
+import { preflight } from './preflight.ts'
+import { reset } from './reset.ts'
+import { stamp } from './stamp.ts'
+import { status } from './status.ts'
+import { up } from './up.ts'
 import { verify } from './verify.ts'
 import { version } from './version.ts'
 
-const commands: Readonly<Record<string, Command>> = { dev, migrate, check, verify, emulate }
+const commands: Readonly<Record<string, Command>> = {
+  dev,
+  up,
+  down,
+  status,
+  env,
+  reset,
+  migrate,
+  check,
+  verify,
+  parity,
+  preflight,
+  export: exportPins,
+  stamp,
+  emulate,
+}
 
 /** Runs `portside` with these arguments; answers the exit code. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -64,6 +88,7 @@ function help(): string {
     '',
     'Exit codes: 0 done, 1 failed or problems found, 2 wrong usage. dev answers the exit code of its',
     'program, 128 + n where signal n ended it, 126 or 127 where it cannot be run or is not there; verify',
-    'answers 128 + n where signal n cut it short.',
+    'answers 128 + n where signal n cut it short. preflight answers 0 for go, and for no-go the lowest rung that',
+    'failed: 10 config, 11 credentials, 12 dns, 13 tcp, 14 version, 15 operation, 16 migrations.',
   ].join('\n')
 }

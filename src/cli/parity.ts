@@ -1,0 +1,194 @@
+/** `portside parity`: how an environment compares with what is declared; and with another environment. */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { Severity } from '../adapter.ts'
+import { PortError } from '../errors.ts'
+import { checkReport, diffParity } from '../parity/diff.ts'
+import { parityOf } from '../parity/environment.ts'
+import { atLeast, type Drift, type ParityReport, type ServiceParity } from '../parity/report.ts'
+import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
+import { servicesAndOptions } from './declaration.ts'
+import { table } from './table.ts'
+
+const diffOptions = { json: { type: 'boolean' }, 'fail-on': { type: 'string' } } as const
+const ownOptions = {
+  ...diffOptions,
+  evidence: { type: 'string' },
+  build: { type: 'string' },
+  'max-age': { type: 'string' },
+} as const
+
+export const parity: Command = {
+  usage:
+    'parity [--services FILE] [--<service>-url URL]… [--evidence FOLDER] [--build FILE] [--max-age 30d] [--fail-on high|medium|low] [--json]; parity diff A.json B.json [--fail-on …] [--json]',
+  summary:
+    'compares pins with running servers and a build with where it runs, or two environments with each other',
+  async run(args, terminal) {
+    if (args[0] === 'diff') return diff(args.slice(1), terminal)
+    const { services, values } = await servicesAndOptions(args, ownOptions)
+    const { evidence, build, 'max-age': maxAge } = values
+    const least = severityOf(values['fail-on'])
+    const maxAgeDays = maxAge === undefined ? undefined : daysOf(maxAge)
+    const report = await parityOf(
+      services,
+      { args },
+      { ...(evidence === undefined ? {} : { evidence }), ...(build === undefined ? {} : { build }) },
+    )
+    if (values.json) terminal.print(JSON.stringify(report, undefined, 2))
+    else for (const line of linesOf(report)) terminal.print(line)
+    const problems = problemsOf(report, maxAgeDays)
+    for (const problem of problems) terminal.tell(problem)
+    const drifts = report.drift.some(({ severity }) => atLeast(severity, least))
+    return drifts || problems.length > 0 ? exitCodes.failed : exitCodes.ok
+  },
+}
+
+function diff(args: readonly string[], { print }: Terminal): number {
+  const { values, positionals } = parseDiff(args)
+  const [a, b, ...more] = positionals
+  if (a === undefined || b === undefined || more.length > 0)
+    throw new UsageError('diff compares two files that "portside parity --json" wrote')
+  const least = severityOf(values['fail-on'])
+  const drift = diffParity(readReport(a), readReport(b))
+  if (values.json) print(JSON.stringify(drift, undefined, 2))
+  else if (drift.length === 0) print('no drift')
+  else for (const line of driftLines(drift, a, b)) print(line)
+  return drift.some(({ severity }) => atLeast(severity, least)) ? exitCodes.failed : exitCodes.ok
+}
+
+function parseDiff(args: readonly string[]): {
+  readonly values: { readonly json?: boolean; readonly 'fail-on'?: string }
+  readonly positionals: readonly string[]
+} {
+  try {
+    return parseArgs({ args: [...args], options: diffOptions, strict: true, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function readReport(path: string): ParityReport {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    checkReport(value)
+    return value
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const why = PortError.is(error) ? error.detail : error instanceof SyntaxError ? 'it is no JSON' : code
+    throw new PortError({ code: 'invalid-argument', message: `${path}: ${why}`, cause: error })
+  }
+}
+
+function severityOf(text: string | undefined): Severity {
+  if (text === undefined) return 'low'
+  if (text === 'high' || text === 'medium' || text === 'low') return text
+  throw new UsageError('--fail-on is high, medium or low (the default)')
+}
+
+function daysOf(text: string): number {
+  const [, days] = /^(\d{1,5})d$/.exec(text) ?? []
+  if (days === undefined) throw new UsageError('--max-age is a number of days, such as 30d')
+  return Number(days)
+}
+
+/** What is no drift, but cannot be left as it is: a server that does not answer, evidence that proves nothing. */
+function problemsOf({ services }: ParityReport, maxAgeDays: number | undefined): readonly string[] {
+  return services.flatMap(({ service, problem, evidence }) => {
+    const found = problem === undefined ? [] : [`${service}: ${problem.code}: ${problem.message}`]
+    if (maxAgeDays === undefined) return found
+    if (evidence === undefined) return [...found, `${service}: unverified; run: portside verify ${service}`]
+    const failed = evidence.counts.failed ?? 0
+    if (failed > 0) found.push(`${service}: ${failed} behaviours failed in its evidence of ${evidence.date}`)
+    if (evidence.ageDays > maxAgeDays)
+      found.push(
+        `${service}: its evidence is ${evidence.ageDays} days old; at most ${maxAgeDays} are allowed`,
+      )
+    return found
+  })
+}
+
+function linesOf(report: ParityReport): readonly string[] {
+  const heading = ['service', 'boundary', 'implementation', 'pin', 'running', 'drift', 'evidence']
+  return [
+    ...table([heading, ...report.services.map(rowOf)]),
+    '',
+    ...table([
+      ['tools', toolsLine(report)],
+      ['time', timeLine(report)],
+      ['personnel', personnelLine(report)],
+    ]),
+    ...(report.drift.length === 0 ? [] : ['', ...driftLines(report.drift, 'expected', 'found')]),
+  ]
+}
+
+function rowOf(service: ServiceParity): readonly string[] {
+  const { server, drift, problem, pin = '-', evidence, boundary, implementation } = service
+  const [worst] = drift
+  const drifting = worst === undefined ? (pin === '-' ? '-' : 'none') : worst.severity
+  return [
+    service.service,
+    boundary,
+    implementation,
+    pin,
+    server === undefined ? '-' : `${server.engine} ${server.version}`,
+    problem === undefined ? drifting : `not known: ${problem.code}`,
+    evidence === undefined ? 'unverified' : evidenceText(evidence),
+  ]
+}
+
+function evidenceText({ ageDays, kind, server, counts }: NonNullable<ServiceParity['evidence']>): string {
+  const age = ageDays === 0 ? 'today' : ageDays === 1 ? '1 day' : `${ageDays} days`
+  const on = server === undefined ? kind : `${server.product} ${server.version}`
+  const failed = counts.failed ?? 0
+  return `${age} (${on}${failed === 0 ? '' : `, ${failed} failed`})`
+}
+
+const unstamped = 'not known; run "portside stamp" when the app is built, and ship its file'
+
+function toolsLine({ tools: { running, built } }: ParityReport): string {
+  const { lockfile, node, packages } = running
+  const lock = lockfile === undefined ? 'no lockfile' : `${lockfile.file} ${lockfile.sha256.slice(0, 12)}`
+  const here = `Node ${node}, ${lock}, ${Object.entries(packages)
+    .map((each) => each.join(' '))
+    .join(', ')}`
+  return built === undefined ? here : `${here}; built with Node ${built.node}`
+}
+
+function timeLine({ time }: ParityReport): string {
+  if (time === undefined) return unstamped
+  const booted =
+    time.buildToBootMs === undefined
+      ? `built ${span(time.ageMs)} ago`
+      : `booted ${span(time.buildToBootMs)} after that, ${span(time.ageMs)} ago`
+  const dirty = time.dirty ? ' with changes that are not committed' : ''
+  return `commit ${time.commit.slice(0, 12)}${dirty}, built ${span(time.commitToBuildMs)} after it; ${booted}`
+}
+
+function personnelLine({ personnel }: ParityReport): string {
+  if (personnel === undefined) return unstamped
+  const { authors, deployer, authorDeployed } = personnel
+  const wrote = `written by ${authors.length === 0 ? 'nobody: no commit is new' : authors.join(', ')}`
+  if (deployer === undefined) return `${wrote}; nobody said who deployed (PORTSIDE_DEPLOYER)`
+  return `${wrote}; deployed by ${deployer}, who ${authorDeployed ? 'is one of them' : 'wrote none of it'}`
+}
+
+function driftLines(drift: readonly Drift[], expected: string, found: string): readonly string[] {
+  return table([
+    ['severity', 'of', 'what', expected, found],
+    ...drift.map((one) => [one.severity, one.of, one.what, one.expected ?? 'absent', one.found ?? 'absent']),
+  ])
+}
+
+const units = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000],
+] as const
+
+/** In the largest unit of which there is one. */
+function span(ms: number): string {
+  const [name, size] = units.find(([, unit]) => Math.abs(ms) >= unit) ?? (['second', 1_000] as const)
+  const count = Math.round(ms / size)
+  return `${count} ${name}${count === 1 ? '' : 's'}`
+}
