@@ -53,7 +53,7 @@ describeContract(socialPublisherContract, {
     )
     return {
       ...(await clientsAt(at, fake)),
-      ...meansOf(fake),
+      ...meansOf(fake, emulator),
       network,
       async dispose() {
         await network.close()

@@ -6,12 +6,13 @@ import { badArguments } from './social-publisher/bad-arguments.ts'
 import { failures } from './social-publisher/failures.ts'
 import { interruptions } from './social-publisher/interruptions.ts'
 import { limits } from './social-publisher/limits.ts'
+import { oddAnswers } from './social-publisher/odd-answers.ts'
 import { publishing } from './social-publisher/publishing.ts'
 import { readsAndDeletes } from './social-publisher/reads-and-deletes.ts'
 import { replies } from './social-publisher/replies.ts'
 import { absentId, freshText } from './social-publisher/samples.ts'
 
-export type { SocialPublisherInside } from './social-publisher/samples.ts'
+export type { OddAnswer, SocialPublisherInside } from './social-publisher/samples.ts'
 
 /** The contract of {@link SocialPublisher}. */
 export const socialPublisherContract: Contract<SocialPublisher> = defineContract(SocialPublisher, [
@@ -27,4 +28,5 @@ export const socialPublisherContract: Contract<SocialPublisher> = defineContract
   ...limits,
   ...failures,
   ...interruptions,
+  ...oddAnswers,
 ])

@@ -19,14 +19,15 @@ npm ci --no-progress --no-audit --no-fund
 npm ci --no-progress --no-audit --no-fund --legacy-peer-deps --prefix contract-tests/mutation
 npm run build
 
-# What is changed, by port. Saving a fake, and the servers and URLs of adapters, have tests of their own.
+# What is changed, by port. Saving a fake, where its bytes are kept, and the servers and URLs of adapters, have tests of
+# their own: no port shows them.
 files_of() {
   local files
   case $1 in
     sql-database) files=(adapters/postgres/{copy,errors,queries,session,sql-database,transaction,values}.ts) ;;
     key-value-store) files=(adapters/redis/{errors,key-value-store}.ts) ;;
     object-storage)
-      files=(fakes/object-storage.ts fakes/object-storage/{bucket,contents,etags}.ts)
+      files=(fakes/object-storage.ts fakes/object-storage/{bucket,etags}.ts)
       files+=(adapters/s3/{answers,errors,object-storage,upload}.ts)
       ;;
     mailer) files=(fakes/mailer.ts adapters/smtp/{errors,mailer}.ts) ;;

@@ -24,9 +24,11 @@ interface Place {
 interface Report {
   readonly files: Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>
 }
-/** By what is changed into what, not by lines, which move. */
+/** By what is changed into what and by the text around it, not by a number of a line, which moves. */
 interface Explained {
   readonly file: string
+  /** The line that the change begins in, without its indent. */
+  readonly line: string
   readonly original: string
   readonly replacement: string
   readonly reason: string
@@ -38,19 +40,26 @@ const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report
 const explained = JSON.parse(
   readFileSync(new URL('explained.json', import.meta.url), 'utf8'),
 ) as readonly Explained[]
+const made = new Set<Explained>()
 const used = new Set<Explained>()
+const { PORTSIDE_MUTATION_SAMPLE: shareTaken = '1', PORTSIDE_MUTATION_SEED: seed = '1' } = process.env
+/** What part of the possible changes was made, and which. */
+const sample = { share: Number(shareTaken), ...(shareTaken !== '1' && { seed }) }
 
 const files = Object.entries(report.files).map(([file, { source, mutants }]) => {
   const judged = mutants.filter(({ status }) => !/^(Ignored|.*Error)$/.test(status))
   const missed = judged.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
-  const open = missed.filter(({ location, replacement }) => {
-    const original = textAt(source, location)
-    const entry = explained.find(
-      (each) => each.file === file && each.original === original && each.replacement === replacement,
+  const explanationOf = ({ location, replacement }: Mutant): Explained | undefined =>
+    explained.find(
+      (each) =>
+        each.file === file &&
+        each.line === (source.split('\n')[location.start.line - 1] ?? '').trim() &&
+        each.original === textAt(source, location) &&
+        each.replacement === replacement,
     )
-    if (entry !== undefined) used.add(entry)
-    return entry === undefined
-  })
+  for (const mutant of judged) addTo(made, explanationOf(mutant))
+  for (const mutant of missed) addTo(used, explanationOf(mutant))
+  const open = missed.filter((mutant) => explanationOf(mutant) === undefined)
   for (const { location, replacement, status } of open) {
     const tail = status === 'NoCoverage' ? ' (no behaviour comes by)' : ''
     print(`${file}:${location.start.line}${tail}\n  - ${textAt(source, location)}\n  + ${replacement}`)
@@ -82,12 +91,12 @@ print(
 print(
   `${(share * 100).toFixed(1)} % of those that are not explained were noticed; the goal is ${goal * 100} %`,
 )
-// Only of files that were changed this time can it be said that an explanation is no longer needed.
-const unused = explained.filter((entry) => entry.file in report.files && !used.has(entry))
+// Only of a change that was made this time can it be said that its explanation is no longer needed.
+const unused = explained.filter((entry) => made.has(entry) && !used.has(entry))
 for (const { file, original } of unused) print(`explained, but no longer missed: ${file}: ${original}`)
 const date = new Date().toISOString().slice(0, 10)
 const results = existsSync(resultsPath) ? (JSON.parse(readFileSync(resultsPath, 'utf8')) as object) : {}
-const merged = Object.entries({ ...results, [port]: { date, total, files } }).sort(([a], [b]) =>
+const merged = Object.entries({ ...results, [port]: { date, ...sample, total, files } }).sort(([a], [b]) =>
   a < b ? -1 : 1,
 )
 writeFileSync(resultsPath, `${JSON.stringify(Object.fromEntries(merged), undefined, 2)}\n`)
@@ -100,6 +109,10 @@ function textAt(source: string, { start, end }: Mutant['location']): string {
   lines[last] = (lines[last] ?? '').slice(0, end.column - 1)
   lines[0] = (lines[0] ?? '').slice(start.column - 1)
   return lines.join('\n')
+}
+
+function addTo<T>(set: Set<T>, item: T | undefined): void {
+  if (item !== undefined) set.add(item)
 }
 
 function print(line: string): void {

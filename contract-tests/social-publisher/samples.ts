@@ -2,6 +2,41 @@
 import type { PublishedPost, SocialPublisher } from '../../src/ports/social-publisher.ts'
 import type { Behaviour, BehaviourContext } from '../contract.ts'
 
+/** What a service answers that it should not, or that it says in an unusual way. */
+export type OddAnswer =
+  | 'a page'
+  | 'nothing'
+  | 'a list'
+  | 'null'
+  | 'no post'
+  | 'more than anyone would send'
+  | 'more than anyone would send, as a failure'
+  | 'an id that is a number'
+  | 'an id of letters'
+  | 'an id with more before it'
+  | 'an id with more behind it'
+  | 'no text'
+  | 'a deletion without content'
+  | 'a deletion that is none'
+  | 'a deletion without a word on it'
+  | 'an absent post in a success'
+  | 'a post that may not be seen in a success'
+  | 'a refusal of the credentials in a success'
+  | 'a failure in a success'
+  | 'a problem in a success'
+  | 'words in a success'
+  | 'a post and a problem beside it'
+  | 'a redirection'
+  | 'a bad request'
+  | 'no such address'
+  | 'not implemented'
+  | 'an odd refusal'
+  | 'a failure'
+  | 'a full window'
+  | 'a full window without its end'
+  | 'a full window with an end that is none'
+  | 'a full day of the user'
+
 /** The `inside` that this contract can use. */
 export interface SocialPublisherInside {
   /** Every post that stands, oldest first. */
@@ -16,6 +51,8 @@ export interface SocialPublisherInside {
   readonly duplicateWindowMs: number
   /** How many calls of each operation have reached the service. */
   reached(operation: keyof SocialPublisher): number
+  /** What is asked next is not done; this is answered. There, wherever there is a network. */
+  readonly answerNext?: ((answer: OddAnswer) => void) | undefined
 }
 
 export type PostBehaviour = Behaviour<SocialPublisher>

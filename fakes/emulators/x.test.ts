@@ -157,6 +157,16 @@ describe.each(skins)('over %s', (_, open) => {
     expect(limitsOf(await call('GET', '/2/tweets/7'))).toEqual(Array(6).fill(null))
   })
 
+  test('a full day is told as the day, and leaves the window as it is', async () => {
+    const { call } = await open({ publishLimit: 5, publishLimitPerDay: 1 })
+    await call('POST', '/2/tweets', { text: 'a' })
+    const { status, headers } = await call('POST', '/2/tweets', { text: 'b' })
+    const told = (name: string) => [headers.get(`${name}-remaining`), headers.get(`${name}-reset`)]
+    expect(status).toBe(429)
+    expect(told('x-rate-limit')).toEqual(['4', String(clockStart / 1_000 + 900)])
+    expect(told('x-app-limit-24hour')).toEqual(['0', String(clockStart / 1_000 + 86_400)])
+  })
+
   test.each([
     ['GET', '/', 404],
     ['GET', '/1.1/statuses/show.json', 404],

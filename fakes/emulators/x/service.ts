@@ -96,8 +96,9 @@ export class XService implements HttpService {
       return { ...reply, headers: { ...this.#limits(route), ...reply.headers } }
     } catch (error) {
       if (!PortError.is(error)) throw error
-      const reply = this.#failure(error)
-      return reply && { ...reply, headers: { ...this.#limits(route), ...reply.headers } }
+      const limits = this.#limits(route)
+      const reply = this.#failure(error, limits)
+      return reply && { ...reply, headers: { ...limits, ...reply.headers } }
     }
   }
 
@@ -144,7 +145,10 @@ export class XService implements HttpService {
     }
   }
 
-  #failure({ code, reason, outcome, detail, retryAfterMs }: PortError): HttpReply | undefined {
+  #failure(
+    { code, reason, outcome, detail, retryAfterMs }: PortError,
+    limits: Readonly<Record<string, string>>,
+  ): HttpReply | undefined {
     if (outcome === 'unknown') return undefined
     switch (code) {
       case 'invalid-argument':
@@ -158,7 +162,12 @@ export class XService implements HttpService {
       case 'not-found':
         return notFound()
       case 'rate-limited':
-        return rateLimited(retryAfterMs === undefined ? {} : this.#resetIn(retryAfterMs))
+        // A limit that is reached says so itself; a fault is told as if the window were.
+        return rateLimited(
+          retryAfterMs === undefined || this.#isReached(limits, retryAfterMs)
+            ? {}
+            : this.#resetIn(retryAfterMs),
+        )
       case 'quota-exceeded':
         return usageCapped()
       case 'corrupt':
@@ -169,8 +178,18 @@ export class XService implements HttpService {
   }
 
   #resetIn(ms: number): Readonly<Record<string, string>> {
-    const reset = Math.ceil((this.#publisher.clock.now() + ms) / 1_000)
-    return { 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': String(reset) }
+    return { 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': this.#secondIn(ms) }
+  }
+
+  /** Whether one of these is used up and ends then. */
+  #isReached(limits: Readonly<Record<string, string>>, endsInMs: number): boolean {
+    return ['x-rate-limit', 'x-app-limit-24hour'].some(
+      (name) => limits[`${name}-remaining`] === '0' && limits[`${name}-reset`] === this.#secondIn(endsInMs),
+    )
+  }
+
+  #secondIn(ms: number): string {
+    return String(Math.ceil((this.#publisher.clock.now() + ms) / 1_000))
   }
 
   /** How far the user's window, and the app's day, have been used up. */
