@@ -1,6 +1,7 @@
 /** Opens the key-value store on a Redis URL for its contract. */
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
+import { afterAll, beforeAll } from 'vitest'
 import { redis } from '../adapters/redis/index.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
@@ -8,9 +9,10 @@ import type { PortErrorCode } from '../src/errors.ts'
 import { KeyValueStore } from '../src/ports/key-value-store.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import { notingCodes } from './codes.ts'
-import type { OpenSubject } from './contract.ts'
+import type { OpenSubject, Subject } from './contract.ts'
 import type { InsideKeyValueStore } from './key-value-store/inside.ts'
 import { networkTo } from './network.ts'
+import { type OwnServer, startServer } from './servers.ts'
 
 /** The server behind a URL, where it is ours. */
 export interface OwnRedis {
@@ -45,6 +47,39 @@ export async function openOn(
     inside: own && insideOf(url, own.admins, clientOf),
     network,
     dispose: network && (() => network.close()),
+  }
+}
+
+/**
+ * The adapter on a server of the test file's own, which is started before its tests and stopped after them.
+ * @param seen where the code of every failure goes
+ */
+export function onOwnRedis(seen: Set<PortErrorCode> = new Set()): {
+  readonly subject: Subject<KeyValueStore>
+  /** How many places were opened. */
+  readonly places: () => number
+} {
+  let server: OwnServer
+  let places = 0
+  beforeAll(async () => {
+    server = await startServer('redis', { durable: true })
+  })
+  afterAll(() => server.dispose())
+  return {
+    places: () => places,
+    subject: {
+      name: 'ioredis on redis 7.0',
+      id: 'redis-on-redis',
+      kind: 'real',
+      adapter: 'redis',
+      server: async () => ({ product: server.identity.engine, version: server.identity.version }),
+      async open() {
+        places += 1
+        const url = await server.provision(`place${places}`)
+        return openOn(url, { server, admins: [server.adminUrl()] }, seen)
+      },
+      openUnreachable: () => openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0', undefined, seen),
+    },
   }
 }
 

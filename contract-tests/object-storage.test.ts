@@ -1,9 +1,9 @@
-/** The contract of object storage on the fake, and on the `s3` adapter with the S3 emulator in front of the fake. */
+/** The contract of object storage on the fake. */
 import { FakeObjectStorage, type FakeObjectStorageOptions } from '../fakes/object-storage.ts'
-import type { VirtualClock } from '../src/calls/clock.ts'
+import { systemClock, type VirtualClock } from '../src/calls/clock.ts'
+import { type Guarded, guard } from '../src/calls/guard.ts'
 import { ObjectStorage } from '../src/ports/object-storage.ts'
-import type { OpenSubject, Subject } from './contract.ts'
-import { emulated } from './object-storage.emulator.setup.ts'
+import { defineContract, type OpenSubject, type Subject } from './contract.ts'
 import { type ObjectStorageInside, objectStorageContract } from './object-storage.ts'
 import { describeContract } from './vitest.ts'
 
@@ -33,12 +33,22 @@ describeContract(
   objectStorageContract,
   subject('fake that lacks all capabilities', { lacks: Object.keys(ObjectStorage.capabilities) }),
 )
-describeContract(objectStorageContract, emulated('s3 on emulator'))
-// What Ceph's gateway cannot do, the URL says, as for the real one.
-describeContract(
-  objectStorageContract,
-  emulated('s3 on emulator (ceph dialect)', 'ceph', {
-    lacks: 'put-if-match,conditional-stream,copy-if-match',
-    checksums: 'when-required',
-  }),
-)
+
+// A fake is one client. What two see of each other is held with a guard for each in front of one that stays open.
+const ofTwo = objectStorageContract.behaviours.filter(({ needs }) => needs?.includes('openAnother'))
+describeContract(defineContract(ObjectStorage, ofTwo), {
+  name: 'two clients of a fake',
+  kind: 'fake',
+  open: async () => {
+    const storage = new FakeObjectStorage({ clock: systemClock })
+    const { port: calls, capabilities } = storage.guarded
+    const openAnother = async (): Promise<Guarded<ObjectStorage>> =>
+      guard(ObjectStorage, {
+        calls,
+        capabilities: [...capabilities],
+        ping: async () => {},
+        close: async () => {},
+      })
+    return { guarded: await openAnother(), openAnother, dispose: () => storage.guarded.close() }
+  },
+})
