@@ -163,6 +163,12 @@ export interface DatastoreServer {
    * pinned and what to do; `unavailable` when the server did not come up
    */
   start(options: StartOptions): Promise<RunningServer>
+  /**
+   * Like `start`, but the server outlives this process, and one that already runs on the folder is taken as it is.
+   * Absent where a server can only live with the process that started it.
+   * @throws PortError as `start`
+   */
+  keep?(options: StartOptions): Promise<KeptServer>
 }
 
 export interface StartOptions {
@@ -174,9 +180,22 @@ export interface StartOptions {
   readonly port?: number
   /** Keep acknowledged writes through SIGKILL. Off makes throw-away servers of a test run faster. @default true */
   readonly durable?: boolean
+  /**
+   * What to do with data that was last used under another pin, settings or credentials: `refuse` it with
+   * `precondition-failed` and a message that says what changed, or `accept` it as it is.
+   * @default 'accept', as the caller has chosen the folder; 'refuse' of a server to keep
+   */
+  readonly changed?: 'refuse' | 'accept'
   readonly signal?: AbortSignal
   /** Called with one line for each step that may take more than half a second. */
   readonly onProgress?: (message: string) => void
+}
+
+/** A server that outlives the process that started it. */
+export interface KeptServer
+  extends Pick<RunningServer, 'identity' | 'pid' | 'port' | 'provision' | 'adminUrl' | 'stop'> {
+  /** Whether it ran before it was asked for. */
+  readonly reused: boolean
 }
 
 /** A server that this process started. */
