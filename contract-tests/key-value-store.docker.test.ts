@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { contained } from '../adapters/redis/server.ts'
+import type { PortErrorCode } from '../src/errors.ts'
+import type { KeyValueStore } from '../src/ports/key-value-store.ts'
+import type { Subject } from './contract.ts'
+import { keyValueStoreCodes } from './key-value-store/refusals.ts'
+import { openOn } from './key-value-store.setup.ts'
+import { keyValueStoreContract } from './key-value-store.ts'
+import { type OwnContainer, startContainer, whereContainersRun } from './real-docker/containers.ts'
+import { describeContract } from './vitest.ts'
+
+await whereContainersRun(() => {
+  let own: OwnContainer
+  beforeAll(async () => {
+    own = await startContainer(contained, { version: '7.0', durable: true })
+  })
+  afterAll(() => own?.dispose())
+
+  const seen = new Set<PortErrorCode>()
+  let places = 0
+  const inContainer: Subject<KeyValueStore> = {
+    name: 'ioredis on redis 7.0 in a container',
+    id: 'redis-on-redis-container',
+    kind: 'real',
+    adapter: 'redis',
+    server: async () => ({ product: own.server.identity.engine, version: own.server.identity.version }),
+    async open() {
+      const { server } = own
+      places += 1
+      return openOn(await server.provision(`place${places}`), { server, admins: [server.adminUrl()] }, seen)
+    },
+    openUnreachable: () => openOn('redis://user:canary-of-nowhere@127.0.0.1:1/0', undefined, seen),
+  }
+  describeContract(keyValueStoreContract, inContainer)
+
+  test('every code that a store in a container can fail with was provoked, and no other', ({ skip }) => {
+    if (places < keyValueStoreContract.behaviours.length) skip('only a part of the behaviours was run')
+    expect([...seen].toSorted()).toEqual(keyValueStoreCodes)
+  })
+})
