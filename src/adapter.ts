@@ -125,6 +125,8 @@ export interface DatastoreAdapter<T extends object, Native = unknown> extends Ad
   }>
   /** Brings the schema up to date, as an admin step. Absent where the datastore has none. */
   migrate?(url: ServiceUrl, directory: string, options?: MigrateOptions): Promise<MigrationReport>
+  /** Fills it with synthetic data. Loaded only where that is asked for; absent where the datastore has no schema. */
+  readonly seeder?: () => Promise<{ readonly seeder: DatastoreSeeder }>
   /** Which migrations of `directory` have run. Changes nothing, and waits for no lock. */
   migrationState?(
     url: ServiceUrl,
@@ -137,6 +139,55 @@ export interface MigrateOptions {
   readonly signal?: AbortSignal
   /** Called with one line a step. */
   readonly onProgress?: (message: string) => void
+}
+
+/** Fills datastores of one engine with rows that fit their schema. */
+export interface DatastoreSeeder {
+  /**
+   * @throws PortError `precondition-failed`, with nothing written, for a server that may be more than a development or
+   * test server, for one that has rows, and for a schema that cannot be met: the message says all that is wrong
+   */
+  seed(url: ServiceUrl, options?: SeedOptions): Promise<SeedReport>
+  /** Names what rows come of, beside the schema and the server: the same hash, the same rows. */
+  hash(options?: Pick<SeedOptions, 'rows' | 'seed' | 'definition'>): string
+}
+
+export interface SeedOptions {
+  /** How many rows each table gets, where its definition does not say. @default 100 */
+  readonly rows?: number
+  /** The same seed, schema and version of this package give the same rows. @default 1 */
+  readonly seed?: number
+  /** What the app says of its data beyond the schema, in the adapter's own form (PostgreSQL's: `defineSeed`). */
+  readonly definition?: unknown
+  /** What to do with tables that have rows: do nothing at all, leave those as they are, or empty them first. @default 'refuse' */
+  readonly existing?: 'refuse' | 'keep' | 'replace'
+  /** Seed a server that may be more than a development or test server. @default false */
+  readonly really?: boolean
+  /** Stops it; nothing of it stays. */
+  readonly signal?: AbortSignal
+  /** Called as rows are written, many times a second. */
+  readonly onProgress?: (progress: SeedProgress) => void
+}
+
+export interface SeedProgress {
+  /** The table that is being filled. */
+  readonly table: string
+  /** Rows written so far, of all tables. */
+  readonly done: number
+  readonly total: number
+}
+
+/** What a seed wrote. */
+export interface SeedReport {
+  readonly tables: readonly {
+    readonly name: string
+    readonly rows: number
+    /** Why there are not as many as were asked for. */
+    readonly note?: string
+  }[]
+  /** Of the bytes that were sent: equal for equal rows. */
+  readonly digest: string
+  readonly elapsedMs: number
 }
 
 /** What a migration run did. */

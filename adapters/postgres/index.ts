@@ -29,6 +29,7 @@ export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
     const { migrate } = await import('./migrate.ts')
     return migrate(url, directory, options)
   },
+  seeder: () => loadVendor(() => import('./seed/seeder.ts'), ['pg']),
   async migrationState(url, directory, options) {
     const { migrationState } = await loadVendor(() => import('./migration-state.ts'), ['pg'])
     return migrationState(url, directory, options)

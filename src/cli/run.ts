@@ -1,38 +1,26 @@
 /** Chooses the command, and turns what goes wrong into a message and an exit code. */
 import { Redactor } from '../calls/redact.ts'
 import { PortError } from '../errors.ts'
-import { check } from './check.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
-import { dev } from './dev.ts'
-import { down } from './down.ts'
-import { emulate } from './emulate.ts'
-import { env } from './env.ts'
-import { exportPins } from './export.ts'
-import { migrate } from './migrate.ts'
-import { parity } from './parity.ts'
-import { preflight } from './preflight.ts'
-import { reset } from './reset.ts'
-import { stamp } from './stamp.ts'
-import { status } from './status.ts'
-import { up } from './up.ts'
-import { verify } from './verify.ts'
 import { version } from './version.ts'
 
-const commands: Readonly<Record<string, Command>> = {
-  dev,
-  up,
-  down,
-  status,
-  env,
-  reset,
-  migrate,
-  check,
-  verify,
-  parity,
-  preflight,
-  export: exportPins,
-  stamp,
-  emulate,
+/** Each is loaded when it is asked for: what another needs would only make it slower to start. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  dev: async () => (await import('./dev.ts')).dev,
+  up: async () => (await import('./up.ts')).up,
+  down: async () => (await import('./down.ts')).down,
+  status: async () => (await import('./status.ts')).status,
+  env: async () => (await import('./env.ts')).env,
+  reset: async () => (await import('./reset.ts')).reset,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+  seed: async () => (await import('./seed.ts')).seed,
+  check: async () => (await import('./check.ts')).check,
+  verify: async () => (await import('./verify.ts')).verify,
+  parity: async () => (await import('./parity.ts')).parity,
+  preflight: async () => (await import('./preflight.ts')).preflight,
+  export: async () => (await import('./export.ts')).exportPins,
+  stamp: async () => (await import('./stamp.ts')).stamp,
+  emulate: async () => (await import('./emulate.ts')).emulate,
 }
 
 /** Runs `portside` with these arguments; answers the exit code. */
@@ -40,19 +28,20 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const [name, ...rest] = args
   const ownArguments = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
   if (name === undefined) {
-    terminal.tell(help())
+    terminal.tell(await help())
     return exitCodes.usage
   }
   if (name === 'help' || ownArguments.includes('--help') || ownArguments.includes('-h')) {
-    terminal.print(help())
+    terminal.print(await help())
     return exitCodes.ok
   }
   if (name === '--version' || name === '-v') {
     terminal.print(version())
     return exitCodes.ok
   }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  let command: Command | undefined
   try {
+    command = Object.hasOwn(commands, name) ? await commands[name]?.() : undefined
     if (command === undefined) throw new UsageError(`there is no command "${name.slice(0, 40)}"`)
     return await command.run(rest, terminal)
   } catch (error) {
@@ -75,8 +64,9 @@ function usageOf(command: Command | undefined): string {
   return command === undefined ? 'portside --help lists them' : `usage: portside ${command.usage}`
 }
 
-function help(): string {
-  const list = Object.values(commands).map(({ usage, summary }) => `  portside ${usage}\n      ${summary}`)
+async function help(): Promise<string> {
+  const all = await Promise.all(Object.values(commands).map((load) => load()))
+  const list = all.map(({ usage, summary }) => `  portside ${usage}\n      ${summary}`)
   return [
     'usage: portside COMMAND',
     '',

@@ -1,0 +1,141 @@
+/** `portside seed`: fills a datastore of development or test with rows that fit its schema. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { DatastoreAdapter, SeedOptions, SeedProgress } from '../adapter.ts'
+import { attach } from '../services/attach.ts'
+import { readConfig } from '../services/config.ts'
+import { urlFlag } from '../services/declare.ts'
+import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
+import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { table } from './table.ts'
+
+const options = {
+  ...servicesOption,
+  rows: { type: 'string' },
+  seed: { type: 'string' },
+  file: { type: 'string' },
+  existing: { type: 'string' },
+  really: { type: 'boolean' },
+} as const
+
+export const seed: Command = {
+  usage:
+    'seed SERVICE [--rows N] [--seed N] [--file FILE] [--existing refuse|keep|replace] [--really] [--services FILE] [--<service>-url URL]',
+  summary:
+    'fills the empty database of SERVICE with N plausible rows a table (100), the same ones for the same seed; FILE exports defineSeed({ … }) by default',
+  async run(args, terminal) {
+    const [name, ...flags] = args
+    if (name === undefined || name.startsWith('-')) throw new UsageError('seed needs the name of a service')
+    const { values: loose } = parseArgs({ args: [...flags], options, strict: false })
+    const services = await loadServices(typeof loose.services === 'string' ? loose.services : undefined)
+    const service = Object.hasOwn(services, name) ? services[name] : undefined
+    if (service === undefined) {
+      throw new UsageError(
+        `there is no service "${name.slice(0, 60)}"; there are ${Object.keys(services).join(', ')}`,
+      )
+    }
+    const { values } = parseCommandLine(flags, { ...options, [urlFlag(name).slice(2)]: { type: 'string' } })
+    const { existing } = values
+    if (existing !== undefined && !isRule(existing)) {
+      throw new UsageError('--existing is refuse, keep or replace')
+    }
+    const rows = numberOf('--rows', values.rows)
+    const number = numberOf('--seed', values.seed)
+    const definition = values.file === undefined ? undefined : await definitionIn(values.file)
+    const adapter = service.adapters[0] as DatastoreAdapter<object>
+    if (service.boundary !== 'bounded' || adapter.seeder === undefined) {
+      throw new UsageError(`"${name}" has no schema to make rows for; only a database of your own is seeded`)
+    }
+    const sources = { env: process.env, args: flags }
+    const one = { [name]: service }
+    const how = readConfig(one, sources).services.get(name)
+    if (how?.implementation !== 'real') return exitCodes.failed
+    const { seeder } = await adapter.seeder()
+    // A server of another version than the pinned one is refused before anything is written.
+    await (await attach(one, sources)).close()
+    const stop = new AbortController()
+    const onSignal = (signal: NodeJS.Signals): void => stop.abort(new Error(`stopped by ${signal}`))
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal)
+    const bar = progressBar(terminal)
+    try {
+      const report = await seeder.seed(how.url, {
+        ...(rows === undefined ? {} : { rows }),
+        ...(number === undefined ? {} : { seed: number }),
+        ...(definition === undefined ? {} : { definition }),
+        ...(existing === undefined ? {} : { existing }),
+        ...(values.really === undefined ? {} : { really: values.really }),
+        signal: stop.signal,
+        onProgress: bar.show,
+      })
+      bar.clear()
+      const lines = table(
+        report.tables.map(({ name: of, rows: many, note = '' }) => [of, `${many} rows`, note]),
+      )
+      for (const line of lines) terminal.print(line)
+      const total = report.tables.reduce((sum, { rows: many }) => sum + many, 0)
+      terminal.tell(
+        `${name}: ${total} rows in ${(report.elapsedMs / 1000).toFixed(1)} s, digest ${report.digest.slice(0, 16)}`,
+      )
+      return exitCodes.ok
+    } finally {
+      bar.clear()
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, onSignal)
+    }
+  },
+}
+
+function isRule(text: string): text is NonNullable<SeedOptions['existing']> {
+  return ['refuse', 'keep', 'replace'].includes(text)
+}
+
+function numberOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`${flag} is a whole number`)
+  return Number(text)
+}
+
+async function definitionIn(file: string): Promise<unknown> {
+  const path = resolve(file)
+  if (!existsSync(path))
+    throw new UsageError(`there is no ${path}; --file names the module that exports the seed`)
+  const { default: definition } = (await import(pathToFileURL(path).href)) as { default?: unknown }
+  if (typeof definition !== 'object' || definition === null) {
+    throw new UsageError(`${path} has no default export; write: export default defineSeed({ … })`)
+  }
+  return definition
+}
+
+const width = 30
+/** How often a bar is drawn anew. */
+const everyMs = 100
+
+/** A bar in a terminal; elsewhere a line for every tenth of the way. */
+function progressBar(terminal: Terminal): { show(progress: SeedProgress): void; clear(): void } {
+  const { stderr } = process
+  let drawnAt = 0
+  let drawn = false
+  let tenth = 0
+  const clear = (): void => {
+    if (drawn) stderr.write('\r\x1b[K')
+    drawn = false
+  }
+  const show = ({ table: name, done, total }: SeedProgress): void => {
+    const share = total === 0 ? 1 : done / total
+    const percent = `${Math.floor(share * 100)} %`
+    if (!stderr.isTTY) {
+      if (Math.floor(share * 10) === tenth) return
+      tenth = Math.floor(share * 10)
+      terminal.tell(`${percent}: ${done} of ${total} rows, ${name}`)
+      return
+    }
+    if (Date.now() - drawnAt < everyMs) return
+    drawnAt = Date.now()
+    drawn = true
+    const full = Math.round(share * width)
+    const bar = '█'.repeat(full) + '░'.repeat(width - full)
+    stderr.write(`\r\x1b[K${bar} ${percent} ${done}/${total} ${name.slice(0, 30)}`)
+  }
+  return { show, clear }
+}
