@@ -281,6 +281,25 @@ export const content: readonly Behaviour<Mailer>[] = [
     },
   },
   {
+    id: 'wire/attached-or-inline',
+    sentence: 'A part with a content id stands in the text, under that id; any other is attached.',
+    needs: ['inside'],
+    async check(context) {
+      const attachments = [
+        { filename: 'logo.png', content: Uint8Array.of(1), contentType: 'image/png', contentId: 'logo@shop' },
+        { filename: 'list.csv', content: 'a,b', contentType: 'text/csv' },
+      ]
+      const html = '<img src="cid:logo@shop">'
+      const wire = wireOf(context, await delivered(context, { ...hello, html, attachments }))
+      const partOf = (type: string): string =>
+        headOf(wire.slice(wire.search(new RegExp(`^Content-Type: ${type}`, 'im'))))
+      assert.match(partOf('image/png'), /^Content-Disposition: inline/im)
+      assert.match(partOf('image/png'), /^Content-Id: <logo@shop>/im)
+      assert.match(partOf('text/csv'), /^Content-Disposition: attachment/im)
+      assert.doesNotMatch(partOf('text/csv'), /^Content-Id:/im)
+    },
+  },
+  {
     id: 'wire/type-by-the-filename',
     sentence:
       "An attachment without a type has that of its filename's ending, else application/octet-stream.",

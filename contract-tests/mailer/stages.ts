@@ -27,16 +27,27 @@ const content = { retryable: false, reason: 'content' } as const
 const table: readonly Row[] = [
   ['connect', 421, '4.3.2 shutting down', 'unavailable', later],
   ['connect', 554, '5.7.1 not from there', 'permission-denied', never],
+  ['connect', 521, '5.3.2 no mail is taken here', 'permission-denied', never],
   ['ehlo', 421, '4.3.2 shutting down', 'unavailable', later],
   ['auth', 421, '4.3.2 shutting down', 'unavailable', later],
   ['auth', 454, '4.7.0 no way to check it now', 'unavailable', later],
   ['auth', 535, '5.7.8 credentials invalid', 'unauthenticated', never],
+  ['auth', 500, '5.5.6 line too long', 'unauthenticated', never],
+  ['auth', 504, '5.5.4 mechanism not known', 'unauthenticated', never],
   ['mail', 421, '4.3.2 shutting down', 'unavailable', later],
   ['mail', 450, '4.7.1 slow down', 'rate-limited', later],
   ['mail', 451, '4.3.0 local error', 'unavailable', later],
   ['mail', 452, '4.3.1 disk full', 'unavailable', later],
+  ['mail', 501, '5.5.2 no such syntax', 'rejected', sender],
+  ['mail', 530, '5.7.0 STARTTLS must come first', 'unavailable', never],
+  ['mail', 530, '5.7.2 who are you', 'unauthenticated', never],
+  ['mail', 534, '5.7.9 that mechanism is too weak', 'unauthenticated', never],
+  ['mail', 538, '5.7.11 not without encryption', 'unauthenticated', never],
+  ['mail', 550, '5.1.0 no such sender', 'rejected', sender],
   ['mail', 550, '5.7.1 not as this sender', 'permission-denied', never],
   ['mail', 552, '5.3.4 too large', 'quota-exceeded', never],
+  ['mail', 552, '5.2.2 no room', 'quota-exceeded', never],
+  ['mail', 554, '5.3.4 too large', 'quota-exceeded', never],
   ['mail', 553, '5.1.8 no such domain', 'rejected', sender],
   ['mail', 555, '5.5.4 parameter not known', 'unsupported', never],
   ['rcpt', 421, '4.3.2 shutting down', 'unavailable', later],
@@ -48,13 +59,19 @@ const table: readonly Row[] = [
   ['rcpt', 552, '5.5.3 too many recipients', 'rejected', { retryable: true, reason: 'bad-recipient' }],
   ['data', 421, '4.3.2 shutting down', 'unavailable', later],
   ['data', 451, '4.3.0 local error', 'unavailable', later],
+  ['data', 502, '5.5.1 not implemented', 'unsupported', never],
+  ['data', 504, '5.5.4 not implemented like that', 'unsupported', never],
   ['data', 554, '5.6.0 no valid mail', 'rejected', content],
   ['content', 421, '4.3.2 shutting down', 'unavailable', later],
   ['content', 450, '4.7.1 too many mails', 'rate-limited', later],
   ['content', 451, '4.3.0 local error', 'unavailable', later],
   ['content', 452, '4.3.1 disk full', 'unavailable', later],
+  ['content', 452, '4.5.3 too many recipients', 'rate-limited', later],
+  ['content', 550, '5.1.7 no such sender after all', 'rejected', sender],
+  ['content', 550, '5.1.8 no such domain of the sender', 'rejected', sender],
   ['content', 550, '5.1.1 no such user after all', 'rejected', recipient],
   ['content', 550, '5.7.1 against our policy', 'permission-denied', never],
+  ['content', 550, '5.7.26 no one vouches for the sender', 'permission-denied', never],
   ['content', 552, '5.3.4 too large', 'quota-exceeded', never],
   ['content', 554, '5.6.0 spam', 'rejected', content],
 ]
@@ -80,11 +97,15 @@ const names: Readonly<Record<MailStage, string>> = {
   quit: 'QUIT',
 }
 
+function enhancedOf(text: string): string {
+  return text.split(' ', 1)[0] ?? ''
+}
+
 export const stages: readonly Behaviour<Mailer>[] = [
   ...table.map(
     ([stage, reply, text, code, more]): Behaviour<Mailer> => ({
-      id: `stages/${stage}-${reply}-${text.slice(0, 5).replaceAll('.', '-')}`,
-      sentence: `A server that answers ${reply} ${text.slice(0, 5)} at ${names[stage]} makes the call ${code}, ${more.reason === undefined ? '' : `with reason ${more.reason}, `}not applied, ${more.retryable ? '' : 'not '}retryable, and the next mail goes through.`,
+      id: `stages/${stage}-${reply}-${enhancedOf(text).replaceAll('.', '-')}`,
+      sentence: `A server that answers ${reply} ${enhancedOf(text)} at ${names[stage]} makes the call ${code}, ${more.reason === undefined ? '' : `with reason ${more.reason}, `}not applied, ${more.retryable ? '' : 'not '}retryable, and the next mail goes through.`,
       needs: ['inside'],
       async check(context) {
         means(context, 'reply')(stage, { code: reply, text })
@@ -92,7 +113,7 @@ export const stages: readonly Behaviour<Mailer>[] = [
         const error = await expectPortError(context.port.send(hello), code, expected)
         // What the server said is told, so that someone can act on it.
         const told = error.message + JSON.stringify(error.details)
-        assert.ok(told.includes(text.slice(6)), told)
+        assert.ok(told.includes(text.slice(enhancedOf(text).length + 1)), told)
         assert.equal((await received(context)).length, 0)
         await delivered(context, hello)
       },
@@ -148,6 +169,23 @@ export const stages: readonly Behaviour<Mailer>[] = [
       )
       assert.match(refused[0]?.reason ?? '', /no such user/)
       assert.deepEqual((await received(context))[0]?.recipients, [ada])
+    },
+  },
+  {
+    id: 'stages/long-reply-is-cut',
+    sentence: 'Whatever a server answers, an error tells at most 200 characters of it.',
+    needs: ['inside'],
+    async check(context) {
+      const reply = means(context, 'reply')
+      const text = `5.6.0 not like this, ${'and never again '.repeat(25)}`
+      reply('content', { code: 554, text })
+      const { message } = await expectPortError(context.port.send(hello), 'rejected', content)
+      assert.match(message, /554 5\.6\.0 not like this, and never/)
+      assert.ok(message.length < 300, `${message.length} characters`)
+      reply('rcpt', { code: 550, text })
+      const { refused } = await context.port.send({ ...hello, cc: ['bob@example.org'] })
+      assert.match(refused[0]?.reason ?? '', /550 5\.6\.0 not like this, and never/)
+      assert.ok((refused[0]?.reason.length ?? 0) <= 200, `${refused[0]?.reason.length} characters`)
     },
   },
 ]
