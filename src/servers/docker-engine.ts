@@ -22,6 +22,14 @@ export type EngineAddress =
   | { readonly socketPath: string }
   | { readonly host: string; readonly port: number | string }
 
+/** What a client of the engine knows of where it is. */
+interface Modem {
+  readonly socketPath?: string
+  readonly host?: string
+  readonly port?: number | string
+  readonly protocol?: string
+}
+
 /** A container that is to be made. */
 export interface ContainerPlan {
   readonly image: string
@@ -81,11 +89,16 @@ export async function findEngine(): Promise<ContainerEngine | string> {
     // It says no more than that none works.
     return `no container engine: none answers at ${places.join(' or ')}`
   }
+  const engine = new ContainerEngine(library, client)
+  // It goes on to the next place; an address that someone set is meant.
+  if (process.env.DOCKER_HOST && !engine.isAt(process.env.DOCKER_HOST)) {
+    return `no container engine: none answers at ${places.join(' or ')}`
+  }
   const { host } = client.info.containerRuntime
   if (!(await isHere(host))) {
     return `the container engine is on ${host}; its servers would not be on the loopback address of this machine`
   }
-  return new ContainerEngine(library, client)
+  return engine
 }
 
 /** Where testcontainers would look: told apart from it in no time, which to load takes a second. */
@@ -134,13 +147,21 @@ export class ContainerEngine {
   }
 
   get address(): EngineAddress | undefined {
-    const { modem } = this.#client.container.dockerode as {
-      modem: { socketPath?: string; host?: string; port?: number | string; protocol?: string }
-    }
-    if (modem.socketPath) return { socketPath: modem.socketPath }
+    const { socketPath, protocol, host, port } = this.#modem
+    if (socketPath) return { socketPath }
     // With certificates it would take more than an address.
-    if (modem.protocol !== 'http' || !modem.host || !modem.port) return undefined
-    return { host: modem.host, port: modem.port }
+    return protocol === 'http' && host && port ? { host, port } : undefined
+  }
+
+  /** Whether it is the one that a `DOCKER_HOST` names. */
+  isAt(address: string): boolean {
+    const { socketPath, host } = this.#modem
+    const { pathname, hostname: wanted } = new URL(address)
+    return socketPath ? wanted === '' && pathname === socketPath : host === wanted
+  }
+
+  get #modem(): Modem {
+    return this.#client.container.dockerode.modem as Modem
   }
 
   /** Has the image ready, pulled where it is not there yet; else a sentence that says why it cannot be had. */
