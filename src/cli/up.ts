@@ -1,6 +1,5 @@
 /** `portside up`: the pinned datastores, up and staying up. */
-import type { KeptServer } from '../adapter.ts'
-import { keepServices } from '../servers/keep-services.ts'
+import { keepServices, type UpServer } from '../servers/keep-services.ts'
 import { type AnyService, type Services, urlVariable } from '../services/declare.ts'
 import { type Command, exitCodes } from './command.ts'
 import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
@@ -44,10 +43,7 @@ export const up: Command = {
 }
 
 /** A line a service: what stands behind it, and whether it ran before. No password. */
-export function placesOf(
-  services: Services,
-  servers: Readonly<Record<string, KeptServer>>,
-): readonly string[] {
+export function placesOf(services: Services, servers: Readonly<Record<string, UpServer>>): readonly string[] {
   return table(
     Object.entries<AnyService>(services).map(([name, { boundary }]) => {
       const server = servers[name]

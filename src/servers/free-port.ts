@@ -1,5 +1,5 @@
 /** Ports of the loopback address. */
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 
 /** Whether a server could listen on `port` now. */
 export function isFree(port: number): Promise<boolean> {
@@ -12,6 +12,18 @@ export function isFree(port: number): Promise<boolean> {
 /** A port that was free a moment ago. Whoever uses it must be ready to find it taken. */
 export function freePort(): Promise<number> {
   return listen(0)
+}
+
+/** Whether something listens on `port`, and takes a connection within two seconds. */
+export function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port, timeout: 2_000 })
+    const end = (answer: boolean) => (): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false))
+  })
 }
 
 function listen(port: number): Promise<number> {

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { systemClock } from '../calls/clock.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import { type LastRun, recallIn, ServerFolder } from './folder.ts'
+import { listens } from './free-port.ts'
 import { stopKept } from './keep.ts'
 import { lockDirectory, servicesIn } from './keep-services.ts'
 import { isRunning } from './processes.ts'
@@ -43,8 +43,6 @@ interface Options {
   readonly signal?: AbortSignal
   readonly onProgress?: (message: string) => void
 }
-
-const answerTimeoutMs = 2_000
 
 /** Every server that ever ran in the directory, by name. Changes nothing. */
 export async function serversIn(directory: string): Promise<readonly ServerStatus[]> {
@@ -145,17 +143,6 @@ async function statusOf(path: string, name: string): Promise<ServerStatus> {
   if (!isRunning(id)) return { ...base, state: 'crashed' }
   if (kept === undefined) return { ...base, state: 'in use', pid: id.pid }
   const { version, from, passedOver } = kept
-  const state = (await answers(port)) ? 'running' : 'not answering'
+  const state = (await listens(port)) ? 'running' : 'not answering'
   return { ...base, state, pid: id.pid, version, from, passedOver }
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: answerTimeoutMs })
-    const end = (answer: boolean) => (): void => {
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false))
-  })
 }

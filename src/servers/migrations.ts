@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BoundedService } from '../services/declare.ts'
-import { ServerFolder } from './folder.ts'
+import { recallIn, ServerFolder } from './folder.ts'
 import { refusal } from './origin.ts'
 
 interface Migrated {
@@ -48,6 +48,17 @@ export async function rememberMigrations(
   const before = folder.recall<Remembered>('migrations') ?? {}
   const now = { ...before, [name]: await printsOf(migrations) }
   if (JSON.stringify(now) !== JSON.stringify(before)) folder.remember('migrations', now)
+}
+
+/** Whether the migrations are those that were brought up to date last, each as it was. */
+export async function areMigrated(
+  path: string,
+  name: string,
+  { migrations }: BoundedService<object>,
+): Promise<boolean> {
+  if (migrations === undefined) return true
+  const before = recallIn<Remembered>(path, 'migrations')?.[name]
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(await printsOf(migrations))
 }
 
 async function printsOf(directory: string): Promise<Readonly<Record<string, string>>> {

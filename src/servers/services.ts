@@ -120,7 +120,7 @@ export async function bringUp<S extends AnyServer>(
       servers[name] = server
       urls[urlVariable(name)] = await server.provision(name)
     }
-    const complete = { ...given(services, env), ...urls, PORTSIDE_EXTERNALS: 'fake' }
+    const complete = environment(services, env, urls)
     await migrateAll(migrated, readConfig(services, { env: complete, args: [] }), options)
     for (const { name, service } of migrated) await rememberMigrations(folderOf(name), name, service)
     return { env: complete, servers, stop }
@@ -261,6 +261,15 @@ async function start<S>(
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress }),
   })
+}
+
+/** What the app's environment must hold: what `env` says itself, and the URLs of what was started. */
+export function environment(
+  services: Services,
+  env: Readonly<Record<string, string | undefined>>,
+  urls: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  return { ...given(services, env), ...urls, PORTSIDE_EXTERNALS: 'fake' }
 }
 
 /** What `env` itself says about the bounded services. */
