@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Adapter, DatastoreAdapter, DatastoreDriver, Driver, ServerIdentity } from '../adapter.ts'
 import { guard } from '../calls/guard.ts'
 import { PortError } from '../errors.ts'
@@ -261,6 +261,45 @@ describe('the pin', () => {
     expect(() => bounded(Till, { adapter: store, version })).toThrow(PortError)
   })
 
+  describe('that is only warned of', () => {
+    const identify = async (): Promise<ServerIdentity> => ({ engine: 'tills', version: '3.0' })
+    const warned = vi.spyOn(process, 'emitWarning')
+    beforeEach(() => {
+      warned.mockReset().mockImplementation(() => {})
+    })
+    afterAll(() => warned.mockRestore())
+
+    test('attaches, with one warning, and parity tells of it', async () => {
+      await using app = await attach(declare({ a: { identify } }), { ...real, pins: 'warn' })
+      expect(warned).toHaveBeenCalledExactlyOnceWith(
+        expect.stringContaining('first: the running server is tills 3.0, the declaration pins tills 2.1'),
+        { type: 'PortsideWarning', code: 'PORTSIDE_PIN' },
+      )
+      expect(app.describe()[0]?.server).toEqual({ engine: 'tills', version: '3.0' })
+      expect((await app.parity()).drift).toMatchObject([
+        { severity: 'high', of: 'first', found: 'tills 3.0' },
+      ])
+      const step = (await app.preflight()).steps.find(
+        ({ rung, service }) => rung === 'version' && service === 'first',
+      )
+      expect(step).toMatchObject({ outcome: 'go', detail: expect.stringContaining('2.1 is pinned') })
+      expect(warned).toHaveBeenCalledTimes(1)
+    })
+
+    test('warns of nothing where it holds, and of nothing else', async () => {
+      await (await attach(declare(), { ...real, pins: 'warn' })).close()
+      expect(warned).not.toHaveBeenCalled()
+      const refused = declare({ a: { identify: () => Promise.reject(new Error('no')) } })
+      expect(await errorOf(attach(refused, { ...real, pins: 'warn' }))).toMatchObject({ code: 'internal' })
+    })
+
+    test('is an explicit choice of two', async () => {
+      expect(await errorOf(attach(declare(), { ...real, pins: 'ignore' as never }))).toMatchObject({
+        code: 'invalid-argument',
+      })
+    })
+  })
+
   test('is met in silence', () =>
     expect(checkPin('tills', '2', { engine: 'tills', version: '2.9' })).toBeUndefined())
 })
@@ -360,6 +399,34 @@ describe('an attached app', () => {
     })
     await app.close()
     expect(await app.health()).toMatchObject({ ok: false, services: { first: { reason: 'closed' } } })
+  })
+
+  test('tells its parity: what runs now, whoever is fake, and no secret', async () => {
+    let version = '2.1.4'
+    const fingerprint = async () => ({
+      facts: { encoding: { value: 'UTF8', severity: 'high' as const } },
+      unknown: {},
+    })
+    const identify = async () => ({ engine: 'tills', version })
+    await using app = await attach(declare({ a: { identify, fingerprint } }), faked)
+    version = '2.2.0'
+    const report = await app.parity({ evidence: 'no-such-folder', build: 'no-such-file' })
+    expect(report.services).toMatchObject([
+      {
+        service: 'first',
+        implementation: 'store',
+        pin: 'tills 2.1',
+        server: { version: '2.2.0' },
+        fingerprint: { facts: { encoding: { value: 'UTF8' } } },
+      },
+      { service: 'second', implementation: 'fake', pin: undefined, server: undefined },
+      { service: 'third', implementation: 'fake' },
+    ])
+    expect(report.drift).toHaveLength(1)
+    expect(JSON.stringify(report)).not.toContain('canary')
+    await app.close()
+    const [first] = (await app.parity()).services
+    expect(first?.problem?.code).toBe('closed')
   })
 
   test("gives the vendor's client behind a port, and none behind a fake", async () => {

@@ -116,6 +116,8 @@ class Climber {
   readonly #redactor: Redactor
   #opened: OpenedService | undefined
   #failed: PreflightRung | undefined
+  /** Of the service's host, once its name is resolved. */
+  #addresses: readonly string[] = []
 
   constructor(subject: PreflightSubject) {
     this.#subject = subject
@@ -157,9 +159,9 @@ class Climber {
       case 'credentials':
         return this.#credentials(real)
       case 'dns':
-        return resolveName(endpointOf(real), options)
+        return this.#resolve(endpointOf(real), options)
       case 'tcp':
-        return reach(endpointOf(real), options)
+        return reach(endpointOf(real), this.#addresses, options)
       case 'version':
         return this.#version(real, options)
       case 'operation':
@@ -183,6 +185,22 @@ class Climber {
     if (url.password === undefined)
       return { go: 'the URL holds none, so none are needed or the client finds them' }
     return { go: url.username === undefined ? 'a password is given' : 'a user and a password are given' }
+  }
+
+  async #resolve(endpoint: NetworkEndpoint | undefined, options: StepOptions): Promise<Found> {
+    if (endpoint === undefined) return untold
+    const { host } = endpoint
+    if (isIP(host) !== 0) {
+      this.#addresses = [host]
+      return { skip: `${host} is an address` }
+    }
+    return withDeadline(options, `resolving ${host}`, async (signal) => {
+      const found = await untilAborted(lookup(host, { all: true }), signal).catch((cause: unknown) => {
+        throw networkError(cause, `the name ${host} cannot be resolved`)
+      })
+      this.#addresses = found.map(({ address }) => address)
+      return { go: `${host} is ${this.#addresses.join(', ')}` }
+    })
   }
 
   async #version({ service }: RealService, options: StepOptions): Promise<Found> {
@@ -229,37 +247,41 @@ function endpointOf({ adapter, url }: RealService): NetworkEndpoint | undefined 
 
 const untold = { skip: 'the URL does not tell where the client connects' }
 
-async function resolveName(endpoint: NetworkEndpoint | undefined, options: StepOptions): Promise<Found> {
-  if (endpoint === undefined) return untold
-  const { host } = endpoint
-  if (isIP(host) !== 0) return { skip: `${host} is an address` }
-  return withDeadline(options, `resolving ${host}`, async (signal) => {
-    const found = await untilAborted(lookup(host, { all: true }), signal).catch((cause: unknown) => {
-      throw networkError(cause, `the name ${host} cannot be resolved`)
-    })
-    return { go: `${host} is ${found.map(({ address }) => address).join(', ')}` }
-  })
-}
-
-async function reach(endpoint: NetworkEndpoint | undefined, options: StepOptions): Promise<Found> {
+/** Tries every address, as the client may get any; one that answers is enough, since clients try the next. */
+async function reach(
+  endpoint: NetworkEndpoint | undefined,
+  addresses: readonly string[],
+  options: StepOptions,
+): Promise<Found> {
   if (endpoint === undefined) return untold
   const { host, port } = endpoint
   const where = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
   return withDeadline(options, `connecting to ${where}`, async (signal) => {
-    const socket = connect({ host, port, autoSelectFamily: true })
-    try {
-      const connected = new Promise<void>((resolve, reject) => {
-        socket.once('connect', resolve)
-        socket.on('error', reject)
-      })
-      await untilAborted(connected, signal)
-      return { go: `${where} accepts connections` }
-    } catch (cause) {
-      throw networkError(cause, `${where} accepts no connection`)
-    } finally {
-      socket.destroy()
+    const tried = await Promise.allSettled(addresses.map((address) => connectTo(address, port, signal)))
+    const failures = tried.flatMap((result, index) =>
+      result.status === 'rejected' ? [{ address: addresses[index], reason: result.reason as unknown }] : [],
+    )
+    const [first] = failures
+    if (first !== undefined && failures.length === addresses.length) {
+      throw networkError(first.reason, `${where} accepts no connection`)
     }
+    const silent = failures.map(({ address, reason }) => `${address} (${codeOf(reason) ?? 'no answer'})`)
+    const but = silent.length === 0 ? '' : `, but not at ${silent.join(', ')}`
+    return { go: `${where} accepts connections${but}` }
   })
+}
+
+async function connectTo(host: string, port: number, signal: AbortSignal): Promise<void> {
+  const socket = connect({ host, port })
+  try {
+    const connected = new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.on('error', reject)
+    })
+    await untilAborted(connected, signal)
+  } finally {
+    socket.destroy()
+  }
 }
 
 async function withDeadline(
@@ -286,9 +308,13 @@ async function withDeadline(
 
 function networkError(cause: unknown, what: string): unknown {
   if (PortError.is(cause) || !(cause instanceof Error)) return cause
-  const { code } = cause as NodeJS.ErrnoException
+  const code = codeOf(cause)
   if (code === undefined || cause.name === 'AbortError') return cause
   return new PortError({ code: 'unavailable', message: `${what} (${code})`, outcome: 'not-applied', cause })
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
 }
 
 function step(
