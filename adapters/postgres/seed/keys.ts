@@ -23,6 +23,34 @@ export function digitOf(
   return (Math.floor(row / stride) + (shifted ? shift(row % stride) : 0)) % size
 }
 
+/** Whether a digit alone tells rows apart, with numbers to spare for another try. */
+export function hasSpare({ stride, size }: Digit, rows: number): boolean {
+  return stride === 1 && size >= rows + apart(rows)
+}
+
+/** The number of a row's value after so many refusals: one that no row has in any try. */
+export function spareOf({ size }: Digit, row: number, rows: number, attempt: number): number {
+  const tries = Math.floor((size - rows) / apart(rows)) + 1
+  return row + (attempt % tries) * apart(rows)
+}
+
+const primes = new Map<number, number>()
+
+/** A prime, so that a check for what a remainder is does not refuse each try of a row alike. */
+function apart(rows: number): number {
+  const known = primes.get(rows)
+  if (known !== undefined) return known
+  let found = Math.max(rows, 101)
+  while (!isPrime(found)) found += 1
+  primes.set(rows, found)
+  return found
+}
+
+function isPrime(number: number): boolean {
+  for (let divisor = 2; divisor * divisor <= number; divisor += 1) if (number % divisor === 0) return false
+  return true
+}
+
 export interface KeyPlan {
   readonly columns: ReadonlyMap<number, Digit>
   /** By the place of the foreign key. */

@@ -1,7 +1,7 @@
 /** Decides, before anything is written, how each column is filled, how many rows there are and in which order. */
 import { type Bounds, boundsOf, numberTypes, readTime, timeTypes } from './bounds.ts'
 import type { SeedColumn, SeedDefinition, SeedRow, SeedValue } from './define.ts'
-import { type Digit, planKeys } from './keys.ts'
+import { type Digit, hasSpare, planKeys } from './keys.ts'
 import type { Check, Column, ForeignKey, Schema, Sequence, Table } from './schema.ts'
 import { nullShare, type Values, valuesOf } from './values.ts'
 
@@ -187,7 +187,11 @@ function planTable(
     retried: new Set(
       asked
         .flatMap(({ columns }) => columns)
-        .filter((number) => !keyed.columns.has(number) && !referred.has(number) && !fixed.has(number)),
+        .filter((number) => {
+          const digit = keyed.columns.get(number)
+          if (digit !== undefined && !hasSpare(digit, count)) return false
+          return !fixed.has(number) && !(referred.has(number) && isInCircle(table, schema))
+        }),
     ),
   }
   const limit =
@@ -198,6 +202,18 @@ function planTable(
         }
       : undefined
   return { plan, limit }
+}
+
+/** Whether rows of a table may come to refer to each other. */
+function isInCircle(table: Table, { tables }: Schema): boolean {
+  const seen = new Set<number>()
+  const reaches = (oid: number): boolean => {
+    if (seen.has(oid)) return false
+    seen.add(oid)
+    const { foreignKeys = [] } = tables.find((each) => each.oid === oid) ?? {}
+    return foreignKeys.some((key) => key.table === table.oid || reaches(key.table))
+  }
+  return reaches(table.oid)
 }
 
 type DraftFill = Omit<Fill, 'digit'>

@@ -1,6 +1,6 @@
 /** Makes the rows of a plan. Any value of any row is made alone, so a foreign key needs no memory of what it names. */
 import type { Faker } from '@faker-js/faker'
-import { digitOf } from './keys.ts'
+import { digitOf, spareOf } from './keys.ts'
 import { type Fill, type Plan, type Reference, type TablePlan, textOf } from './plan.ts'
 import { hashText, Random } from './random.ts'
 import type { Draw, Near } from './values.ts'
@@ -39,6 +39,7 @@ export class Rows {
   readonly #names = new Map<TablePlan, number>()
   readonly #fills = new Map<TablePlan, ReadonlyMap<number, { fill: Fill; name: number }>>()
   readonly #referring = new Map<TablePlan, ReadonlySet<number>>()
+  readonly #attempts = new Map<TablePlan, Map<number, number>>()
   /** Rows of a table by the texts of some of its columns, for foreign keys that share a column. */
   readonly #indexes = new Map<string, Map<string, number[]>>()
 
@@ -68,11 +69,23 @@ export class Rows {
     return table.fills.map(({ column }) => texts.get(column.number) ?? null)
   }
 
-  /** What a column holds in a row that was never refused; such columns are the ones that are referred to. */
+  /** Notes how often a row was refused that is now laid out for good, for those that refer to it. */
+  settled(table: TablePlan, row: number, attempt: number): void {
+    if (attempt === 0 && !this.#attempts.has(table)) return
+    const attempts = this.#attempts.get(table) ?? new Map<number, number>()
+    this.#attempts.set(table, attempts)
+    if (attempt === 0) attempts.delete(row)
+    else attempts.set(row, attempt)
+    this.#indexes.clear()
+  }
+
+  /** What a column holds in a row that is referred to. */
   #value(table: TablePlan, column: number, row: number): Text {
     if (table.kept) return this.#options.kept.get(table)?.[row]?.get(column) ?? null
-    if (this.#referring.get(table)?.has(column)) return this.#references(table, row, 0).get(column) ?? null
-    return this.#own(table, column, row, 0, new Map())
+    const attempt = this.#attempts.get(table)?.get(row) ?? 0
+    if (this.#referring.get(table)?.has(column))
+      return this.#references(table, row, attempt).get(column) ?? null
+    return this.#own(table, column, row, attempt, new Map())
   }
 
   #own(
@@ -99,7 +112,10 @@ export class Rows {
     }
     if (values === undefined) return null
     if (digit !== undefined) {
-      const index = digitOf(digit, row, (lower) => this.#shift(table, name, lower))
+      const index =
+        again === 0
+          ? digitOf(digit, row, (lower) => this.#shift(table, name, lower))
+          : spareOf(digit, row, table.rows, again)
       restart()
       return values.at(index, this.#draw)
     }

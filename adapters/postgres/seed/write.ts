@@ -160,14 +160,15 @@ async function fill(
   table: TablePlan,
   layout: Layout,
   together: boolean,
-  { client, onRows }: Writing,
+  { client, rows, onRows }: Writing,
   hash: ReturnType<typeof createHash>,
 ): Promise<void> {
   for (let from = 0; from < table.rows; from += batchSize) {
     const to = Math.min(table.rows, from + batchSize)
-    const { unmet, lines } = await layout.settle(from, to)
+    const { unmet, lines, attempts: tries } = await layout.settle(from, to)
     const [first] = unmet
     if (first !== undefined) throw new CheckUnmet(sentence(table, first, to - from))
+    for (const [row, attempt] of tries) rows.settled(table, row, attempt)
     for (let row = from; row < to; row += 1) hash.update(`${lines.get(row)}\n`)
     if (together) await client.query(`INSERT INTO ${layout.whole} SELECT * FROM ${layout.asked}`)
     else await client.query(insertFrom(table, layout.asked))
@@ -185,7 +186,12 @@ interface Layout {
   settle(
     from: number,
     to: number,
-  ): Promise<{ readonly unmet: readonly Unmet[]; readonly lines: ReadonlyMap<number, string> }>
+  ): Promise<{
+    readonly unmet: readonly Unmet[]
+    readonly lines: ReadonlyMap<number, string>
+    /** Of rows that were refused: how often. */
+    readonly attempts: ReadonlyMap<number, number>
+  }>
   drop(): Promise<void>
 }
 
@@ -212,16 +218,20 @@ async function layOut(table: TablePlan, { client, rows }: Writing): Promise<Layo
   async function settle(from: number, to: number): ReturnType<Layout['settle']> {
     await client.query(`TRUNCATE ${asked}`)
     const lines = new Map<number, string>()
+    const tries = new Map<number, number>()
     let wanting = Array.from({ length: to - from }, (_, index) => from + index)
     for (let attempt = 0; ; attempt += 1) {
-      for (const row of wanting) lines.set(row, line(rows.row(table, row, attempt)))
+      for (const row of wanting) {
+        lines.set(row, line(rows.row(table, row, attempt)))
+        if (attempt > 0) tries.set(row, attempt)
+      }
       const text = wanting
         .map((row) => `${row}${table.fills.length === 0 ? '' : `\t${lines.get(row)}`}\n`)
         .join('')
       await copy(client, `${asked} (${names})`, [Buffer.from(text)])
-      if (refused.length === 0) return { unmet: [], lines }
+      if (refused.length === 0) return { unmet: [], lines, attempts: tries }
       const { rows: found } = await client.query<{ row: number; refused: number }>(question)
-      if (found.length === 0) return { unmet: [], lines }
+      if (found.length === 0) return { unmet: [], lines, attempts: tries }
       const mendable = found.some(({ refused: index }) =>
         table.open[index]?.columns.some((number) => table.retried.has(number)),
       )
@@ -231,7 +241,7 @@ async function layOut(table: TablePlan, { client, rows }: Writing): Promise<Layo
           check: table.open[index] as Check,
           rows: all.length,
         }))
-        return { unmet, lines }
+        return { unmet, lines, attempts: tries }
       }
       wanting = found.map(({ row }) => row)
       await client.query(`DELETE FROM ${asked} WHERE ${rowColumn} = ANY ($1)`, [wanting])
