@@ -6,7 +6,8 @@ import type { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import type { Behaviour, BehaviourContext } from '../contract.ts'
 import { assertLinearizable, recordHistory, type SequentialModel } from '../linearizability.ts'
 
-type Input = { readonly key: string } & (
+/** What one client asks of one key. */
+export type HistoryInput = { readonly key: string } & (
   | { readonly type: 'get' }
   | { readonly type: 'set'; readonly value: string }
   | { readonly type: 'set-if-absent'; readonly value: string }
@@ -15,10 +16,10 @@ type Input = { readonly key: string } & (
   | { readonly type: 'delete-if-equals'; readonly expected: string }
 )
 /** What `get` and `delete` gave; `done` of a set; the code of a refusal. */
-type Output = string | boolean | undefined
+export type HistoryOutput = string | boolean | undefined
 
 /** A key as it would be with one copy and one client; `null` where it is absent, so that JSON tells it. */
-const model: SequentialModel<string | null, Input, Output> = {
+export const keyHistory: SequentialModel<string | null, HistoryInput, HistoryOutput> = {
   initial: null,
   step(state, input, answer) {
     const [after, output] = asked(state, input)
@@ -27,7 +28,10 @@ const model: SequentialModel<string | null, Input, Output> = {
   },
 }
 
-function asked(state: string | null, input: Input): readonly [after: string | null, output: Output] {
+function asked(
+  state: string | null,
+  input: HistoryInput,
+): readonly [after: string | null, output: HistoryOutput] {
   switch (input.type) {
     case 'get':
       return [state, state ?? undefined]
@@ -45,7 +49,8 @@ function asked(state: string | null, input: Input): readonly [after: string | nu
   }
 }
 
-async function run(store: KeyValueStore, input: Input): Promise<Output> {
+/** Asks the store, as the model is asked. */
+export async function askStore(store: KeyValueStore, input: HistoryInput): Promise<HistoryOutput> {
   const { key } = input
   switch (input.type) {
     case 'get':
@@ -66,14 +71,15 @@ async function run(store: KeyValueStore, input: Input): Promise<Output> {
   }
 }
 
-const refused = ({ code, outcome }: PortError): Output =>
+/** The answer that a refusal is; `undefined` where the answer was lost. */
+export const refusalOf = ({ code, outcome }: PortError): HistoryOutput =>
   outcome === 'not-applied' && code === 'precondition-failed' ? code : undefined
 
 // Few of each, so that clients meet.
 const key = fc.constantFrom('one', 'other')
 const value = fc.constantFrom('a', 'b', 'c')
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name)
-const inputs: fc.Arbitrary<readonly Input[]> = fc.array(
+const inputs: fc.Arbitrary<readonly HistoryInput[]> = fc.array(
   fc.oneof(
     fc.record({ type: type('get'), key }),
     fc.record({ type: type('set'), key, value }),
@@ -89,7 +95,7 @@ const clients = fc.array(inputs, { minLength: 2, maxLength: 5 })
 /** Records histories by both clients in turn and judges each. */
 async function judge(
   { port, openAnother }: BehaviourContext<KeyValueStore>,
-  ask: (store: KeyValueStore, input: Input, patience: number) => Promise<Output>,
+  ask: (store: KeyValueStore, input: HistoryInput, patience: number) => Promise<HistoryOutput>,
 ): Promise<void> {
   const other = await openAnother?.()
   assert.ok(other)
@@ -103,9 +109,9 @@ async function judge(
         const history = await recordHistory(
           fresh,
           (input, client) => ask(client % 2 === 0 ? port : other.port, input, patience.next().value),
-          refused,
+          refusalOf,
         )
-        assertLinearizable(model, history)
+        assertLinearizable(keyHistory, history)
       }),
       { numRuns: 25 },
     )
@@ -120,7 +126,7 @@ export const histories: readonly Behaviour<KeyValueStore>[] = [
     sentence:
       'However many clients read, set, compare and delete a key at once, one order of their calls explains every answer.',
     needs: ['openAnother'],
-    check: (context) => judge(context, run),
+    check: (context) => judge(context, askStore),
   },
   {
     id: 'history/lost-answers-leave-one-order',
@@ -129,16 +135,16 @@ export const histories: readonly Behaviour<KeyValueStore>[] = [
     needs: ['openAnother'],
     check: (context) =>
       judge(context, (store, input, patience) =>
-        patience === 0 && input.type !== 'get' ? givenUp(store, input) : run(store, input),
+        patience === 0 && input.type !== 'get' ? givenUp(store, input) : askStore(store, input),
       ),
   },
 ]
 
 /** Lets the call begin, then turns away from it. */
-async function givenUp(store: KeyValueStore, input: Input): Promise<Output> {
+async function givenUp(store: KeyValueStore, input: HistoryInput): Promise<HistoryOutput> {
   const giveUp = new AbortController()
   const abortable = abortableStore(store, giveUp.signal)
-  const [output] = await Promise.all([run(abortable, input), leave(giveUp)])
+  const [output] = await Promise.all([askStore(abortable, input), leave(giveUp)])
   return output
 }
 
