@@ -74,7 +74,15 @@ class Supply implements PlaceSupply {
   }
 
   async close(): Promise<void> {
+    if (this.#closing) return
     this.#closing = true
+    this.#later(async () => {
+      const { rows } = await this.#registry.pool.query<{ name: string }>(
+        `update portside_tests.places set state = 'dropping' where key = $1 and state = 'used' returning name`,
+        [this.#registry.owner.key],
+      )
+      for (const { name } of rows) await this.#drop(name)
+    })
     await this.#background
     await this.#registry.close()
   }

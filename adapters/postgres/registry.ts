@@ -6,9 +6,10 @@
  */
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import { PortError } from '../../src/errors.ts'
+import { invalidArgument, PortError } from '../../src/errors.ts'
 import { type PlaceOwner, placeOwner, runsHere } from '../../src/servers/isolation.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
+import { classifyPostgresError } from './errors.ts'
 import { clientConfig, openPool } from './pool.ts'
 import { parameters } from './url.ts'
 
@@ -59,12 +60,12 @@ export class Registry {
   static async open(adminUrl: string): Promise<Registry> {
     const parsed = ServiceUrl.parse(adminUrl, parameters)
     if (!('url' in parsed)) {
-      throw new PortError({
-        code: 'invalid-argument',
-        message: `the administrator's URL will not do: ${parsed.problems.join('; ')}`,
-      })
+      throw invalidArgument(`the administrator's URL will not do: ${parsed.problems.join('; ')}`)
     }
     const { url } = parsed
+    if (!['postgres', 'postgresql'].includes(url.scheme)) {
+      throw invalidArgument(`the administrator's URL must begin with postgres:, not ${url.scheme}:`)
+    }
     const { pool } = openPool(url, 'portside tests')
     pool.on('error', () => {})
     const presence = newClient(url, url.path)
@@ -81,7 +82,8 @@ export class Registry {
       return registry
     } catch (error) {
       await registry.close()
-      throw error
+      const meaning = classifyPostgresError(error)
+      throw meaning === undefined ? error : new PortError({ ...meaning, operation: 'isolate', cause: error })
     }
   }
 

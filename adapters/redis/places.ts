@@ -20,6 +20,7 @@ import {
   type TestPlace,
 } from '../../src/servers/isolation.ts'
 import { ServiceUrl } from '../../src/services/url.ts'
+import { classifyRedisError } from './errors.ts'
 import { redis } from './index.ts'
 import { openRedis } from './open.ts'
 
@@ -108,6 +109,9 @@ class Supply implements PlaceSupply {
       throw invalidArgument(`the administrator's URL will not do: ${parsed.problems.join('; ')}`)
     }
     const { url } = parsed
+    if (!redis.schemes.includes(url.scheme)) {
+      throw invalidArgument(`the administrator's URL must begin with redis:, not ${url.scheme}:`)
+    }
     if (url.boolean('cluster')) {
       throw invalidArgument('tests cannot be kept apart on a Redis Cluster, which has one keyspace alone')
     }
@@ -122,7 +126,8 @@ class Supply implements PlaceSupply {
       return supply
     } catch (error) {
       await supply.close()
-      throw error
+      const meaning = classifyRedisError(error)
+      throw meaning === undefined ? error : new PortError({ ...meaning, operation: 'isolate', cause: error })
     }
   }
 
@@ -221,9 +226,17 @@ class Supply implements PlaceSupply {
     }))
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    if (this.#closed) return
     this.#closed = true
-    return this.#end()
+    try {
+      if (this.#client.status === 'ready') {
+        const own = ({ entry }: Found): boolean => entry.state === 'used' && entry.key === this.#owner.key
+        await this.#dropAll((await this.#entries()).filter(own))
+      }
+    } finally {
+      await this.#end()
+    }
   }
 }
 

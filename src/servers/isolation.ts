@@ -43,7 +43,7 @@ export interface TestPlace {
 
 export interface PlaceSupply {
   take(): Promise<TestPlace>
-  /** Finishes what is under way. Places still in use are swept by whoever comes next. */
+  /** Finishes what is under way and drops what was taken and not given up. Twice is once. */
   close(): Promise<void>
 }
 

@@ -3,8 +3,9 @@ import { test as base, type TestAPI } from 'vitest'
 import type { Attached, Fakes } from '../services/attach.ts'
 import type { Services } from '../services/declare.ts'
 import { type EgressGuard, type EgressGuardOptions, installEgressGuard } from './egress.ts'
-import { attachForTest, type TestAttachOptions } from './index.ts'
-import { allowedHosts, type PlacesOptions, PlacesSupply, type TestPlaces } from './places.ts'
+import type { TestAttachOptions } from './index.ts'
+import { allowedHosts, type PlacesOptions, PlacesSupply } from './places.ts'
+import { LodgingOfFile, lodgingOfTests, Stay } from './stay.ts'
 
 export type { DatastoreTestOptions, Seed } from './places.ts'
 
@@ -81,38 +82,18 @@ export function testWith<const M extends Services>(
       return guard
     })
     .extend('portsideFile', { scope: 'file' }, async ({ portsideSupply }, { onCleanup }) => {
-      const file: { places?: Promise<TestPlaces>; failed?: string } = {}
-      onCleanup(async () => {
-        const places = await file.places
-        await (file.failed === undefined ? places?.drop() : places?.keep(file.failed))
-      })
-      return {
-        take() {
-          file.places ??= portsideSupply.take()
-          return file.places
-        },
-        fail(name: string) {
-          file.failed ??= name
-        },
-      }
+      const file = new LodgingOfFile(portsideSupply)
+      onCleanup(() => file.close())
+      return file
     })
     .extend('portsideAttached', async ({ portsideSupply, portsideFile, task }, { onCleanup }) => {
-      const places = await (isolation === 'file' ? portsideFile.take() : portsideSupply.take())
-      let close = async (): Promise<void> => {}
-      onCleanup(async () => {
-        try {
-          await close()
-        } finally {
-          // A test that is to fail, and one that is tried again, shows here what it was, not what it counts as.
-          const failed = task.result?.state === 'fail' && task.fails !== true
-          const name = task.fullTestName
-          if (isolation === 'test') await (failed ? places.keep(name) : places.drop())
-          else if (failed) portsideFile.fail(name)
-        }
+      const lodging = isolation === 'file' ? portsideFile : lodgingOfTests(portsideSupply)
+      const stay = new Stay(services, lodging, attachOptions)
+      onCleanup(() => {
+        const failed = task.result?.state === 'fail' && task.fails !== true
+        return stay.end(failed ? task.fullTestName : undefined)
       })
-      const attached = await attachForTest(services, { ...attachOptions, env: places.env })
-      close = () => attached.app.close()
-      return attached
+      return stay.attached
     })
     .extend('app', ({ portsideAttached }) => portsideAttached.app)
     .extend('fakes', ({ portsideAttached }) => portsideAttached.fakes)
