@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshPostgres } from '../../contract-tests/servers.ts'
+import { stopServers } from '../servers/kept.ts'
 import { identifyProcess } from '../servers/processes.ts'
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url))
@@ -27,7 +28,8 @@ afterEach(async () => {
     child.kill('SIGKILL')
     await once(child, 'exit')
   }
-  await expect.poll(() => serversIn(join(folder, '.portside')).filter(lives), { timeout: 20_000 }).toEqual([])
+  await stopServers(join(folder, '.portside'))
+  expect(serversIn(join(folder, '.portside')).filter(lives)).toEqual([])
   rmSync(folder, { recursive: true })
 })
 
@@ -87,7 +89,7 @@ function lives(pid: number): boolean {
 const printEnvironment = 'process.stdout.write(JSON.stringify(process.env))'
 
 describe('portside dev', () => {
-  test('brings every service up, tells the program where, answers its exit code and stops the servers', async () => {
+  test('brings every service up, tells the program where, answers its exit code and leaves the servers up', async () => {
     const script = `${printEnvironment}; process.exitCode = 7`
     const { code, out, err } = await ended(
       portside(['dev', '--services', declaration, '--', process.execPath, '-e', script, '--', '--help']),
@@ -104,20 +106,16 @@ describe('portside dev', () => {
     for (const name of ['ORDERS_URL', 'SESSIONS_URL']) {
       expect(err).not.toContain(new URL(env[name] as string).password)
     }
-    expect(serversIn(join(folder, '.portside'))).toEqual([])
+    expect(serversIn(join(folder, '.portside')).filter(lives)).toHaveLength(2)
     expect(readdirSync(folder)).toEqual(['.portside'])
-    expect(readdirSync(join(folder, '.portside')).sort()).toEqual([
-      '.gitignore',
-      'postgresql-17.10',
-      'redis-7.0',
-    ])
+    expect(readdirSync(join(folder, '.portside')).sort()).toEqual(['.gitignore', 'postgresql-17', 'redis-7'])
   })
 
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)(
-    'hands %s to the program, and leaves no process and nothing but .portside',
+    'hands %s to the program, and leaves the servers and nothing but .portside',
     async (signal, code) => {
       const script = 'process.stdout.write(String(process.pid)); setInterval(() => {}, 1000)'
       const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
@@ -126,7 +124,8 @@ describe('portside dev', () => {
       expect(servers.filter(lives)).toHaveLength(2)
       child.kill(signal)
       expect((await ended(child)).code).toBe(code)
-      expect([...servers, Number(String(pid))].filter(lives)).toEqual([])
+      expect(lives(Number(String(pid)))).toBe(false)
+      expect(servers.filter(lives)).toHaveLength(2)
       expect(readdirSync(folder)).toEqual(['.portside'])
     },
   )
@@ -150,21 +149,19 @@ describe('portside dev', () => {
     expect(out()).toBe('ready drained')
   })
 
-  test('ended by SIGKILL takes its servers with it', async () => {
-    const child = portside([
-      'dev',
-      '--services',
-      declaration,
-      '--',
-      process.execPath,
-      '-e',
-      "console.log('ready'); setTimeout(() => {}, 3000)",
-    ])
+  test('ended by SIGKILL leaves the servers, and the next one uses them', async () => {
+    const run = (script: string): ChildProcess =>
+      portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
+    const child = run("console.log('ready'); setTimeout(() => {}, 3000)")
     await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
     const servers = serversIn(join(folder, '.portside'))
-    expect(servers.filter(lives)).toHaveLength(2)
     child.kill('SIGKILL')
-    await expect.poll(() => servers.filter(lives), { timeout: 20_000 }).toEqual([])
+    await once(child, 'exit')
+    const { code, err } = await ended(run('0'))
+    expect(code).toBe(0)
+    expect(err).toMatch(/orders .* ran already/)
+    expect(serversIn(join(folder, '.portside'))).toEqual(servers)
+    expect(servers.filter(lives)).toHaveLength(2)
   })
 
   test('stopped while the servers are still coming up leaves none', async () => {
@@ -187,7 +184,7 @@ describe('portside dev', () => {
     expect(err).toMatch(/orders +as ORDERS_URL says/)
     expect(err).not.toContain('applying')
     expect(err).not.toContain(new URL(place.url).password)
-    expect(readdirSync(join(folder, '.portside')).sort()).toEqual(['.gitignore', 'redis-7.0'])
+    expect(readdirSync(join(folder, '.portside')).sort()).toEqual(['.gitignore', 'redis-7'])
     await place.drop()
   })
 
