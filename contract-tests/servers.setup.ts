@@ -34,6 +34,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   // to others, because as root PostgreSQL runs as another account.
   await chmod(folder, 0o755)
   process.env.TMPDIR = folder
+  // Tests of servers look at their processes and files; what containers do is held by the tests that start them.
+  process.env.PORTSIDE_SERVERS ??= 'local'
   const onProgress = (message: string): void => void process.stderr.write(`${message}\n`)
   const started: RunningServer[] = []
   const teardown = async (): Promise<void> => {

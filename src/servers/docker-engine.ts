@@ -262,13 +262,17 @@ export class ContainerEngine {
   }
 
   /**
-   * Removes what throw-away servers left whose folder is gone: the passwords were in it, so no one can use them again.
-   * What was to be durable is left alone; its folder may be on a disk that is not there now.
+   * Removes what throw-away servers left whose folder is gone, or was made anew as `folder` at `directory`: the
+   * passwords were in it, so no one can use them again. What was to be durable is left alone; its folder may be on a
+   * disk that is not there now.
    */
-  async sweep(): Promise<void> {
+  async sweep(folder: string, directory: string): Promise<void> {
     const { dockerode } = this.#client.container
-    const isGone = (labels: Readonly<Record<string, string>> | undefined): boolean =>
-      labels?.[label.durable] === 'false' && !existsSync(labels[label.directory] ?? '/')
+    const isGone = (labels: Readonly<Record<string, string>> | undefined): boolean => {
+      if (labels?.[label.durable] !== 'false') return false
+      if (labels[label.directory] === directory) return labels[label.folder] !== folder
+      return !existsSync(labels[label.directory] ?? '/')
+    }
     for (const { Id, Labels } of await this.#list(`${label.host}=${hostname()}`)) {
       if (isGone(Labels)) await this.remove(dockerode.getContainer(Id))
     }

@@ -138,13 +138,15 @@ export class ContainerServer implements RunningServer {
     try {
       const container = await this.#runOn(port)
       this.#container = container
+      this.#guardian?.dismiss()
+      this.#guardian = guardContainer(this.#engine.address, container.id, stopTimeoutMs)
       this.#identity = await this.#untilReady(container, port)
       this.#port = port
       this.#pid = (await container.inspect()).State.Pid
       folder.lastRun = { port }
-      this.#guardian?.dismiss()
-      this.#guardian = guardContainer(this.#engine.address, container.id, stopTimeoutMs)
     } catch (error) {
+      this.#guardian?.dismiss()
+      this.#guardian = undefined
       // Its data stays in the volume; what was not ready in it yet is made anew by the next start.
       if (this.#container !== undefined) await this.#engine.remove(this.#container)
       this.#container = undefined

@@ -103,11 +103,11 @@ async function startOn(
     refuseLocalData(contained, folder)
     const programs = { version, program: (name: string) => name, env: {} }
     const place: ServerPlace = { folder, programs, durable, signal, onProgress }
-    await image.engine.sweep().catch(() => {
-      // What others left is no reason to fail.
-    })
     const { container: recipe, engine, title, stopSignal } = contained
     const { id, volume } = namesOf(folder)
+    await image.engine.sweep(id, folder.path).catch(() => {
+      // What others left is no reason to fail.
+    })
     const labels = ownLabels(id, folder.path, durable)
     const data = `${engine} ${parsePin(version)[0]}`
     const ready = await prepareVolume(image.engine, place, title, volume, data, labels)
