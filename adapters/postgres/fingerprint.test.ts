@@ -105,6 +105,21 @@ test('tells of an extension, of a setting of the database or the role, and of a 
   })
 })
 
+test("tells the server's own time zone and formats, which sessions of the adapter do not show", async () => {
+  const place = await server.provision('zones')
+  const before = await fingerprintOf(place)
+  expect(valuesOf(before)).toMatchObject({ 'server.TimeZone': 'UTC', 'setting.TimeZone': 'UTC' })
+  await as(
+    server.adminUrl(),
+    "ALTER DATABASE zones SET timezone = 'Asia/Kathmandu'",
+    "ALTER DATABASE zones SET datestyle = 'German'",
+  )
+  expect(changes(before, await fingerprintOf(place))).toEqual({
+    'server.TimeZone': ['UTC', 'Asia/Kathmandu'],
+    'server.DateStyle': ['ISO, MDY', 'German, DMY'],
+  })
+})
+
 test('tells two encodings and collations apart', async () => {
   await as(
     server.adminUrl(),

@@ -2,7 +2,9 @@
 import type { DatastoreDriver } from '../../src/adapter.ts'
 import type { SqlDatabase } from '../../src/ports/sql-database.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
+import { fingerprintPostgres } from './fingerprint.ts'
 import { isPooled, type OpenPool, openPool } from './pool.ts'
+import { withServerDefaults } from './server-defaults.ts'
 import { postgresSqlDatabase } from './sql-database.ts'
 import { replicaOf } from './url.ts'
 
@@ -21,6 +23,9 @@ export async function openPostgres(url: ServiceUrl, service: string): Promise<Da
   })
   return {
     ...driver,
+    async fingerprint({ signal }) {
+      return withServerDefaults(await fingerprintPostgres(driver.calls, signal), url, service, signal)
+    },
     async close() {
       await driver.close()
       await Promise.all([primary, ...(replica ? [replica] : [])].map(end))

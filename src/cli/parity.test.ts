@@ -6,13 +6,16 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type FreshPlace, freshPostgres, freshRedis } from '../../contract-tests/servers.ts'
 import type { Drift, ParityReport } from '../parity/report.ts'
 import type { PreflightReport } from '../services/preflight-ladder.ts'
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 const shop = fileURLToPath(new URL('./fixtures/shop.ts', import.meta.url))
+
+// Each command is a process of its own, which takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 let folder: string
 let orders: FreshPlace
@@ -164,6 +167,12 @@ describe('portside parity', () => {
     const young = await portside(['parity', ...declared, '--evidence', '.', '--max-age', '40d'])
     expect({ code: young.code, err: young.err }).toEqual({ code: 0, err: '' })
     expect(young.out).toMatch(/^orders .* 40 days \(real\)$/m)
+    const server = { product: 'postgresql', version: '17.9' }
+    const other = { subject: 'orders', port: 'sql-database', adapter: 'postgres', kind: 'real', date, server }
+    writeFileSync(join(folder, 'orders.json'), JSON.stringify({ ...other, behaviours: {} }))
+    const elsewhere = await portside(['parity', ...declared, '--evidence', '.', '--max-age', '40d'])
+    expect(elsewhere.code).toBe(1)
+    expect(elsewhere.err).toMatch(/orders: its evidence is of version 17\.9, and 17\.10 runs/)
   })
 
   test('tells who wrote and deployed what was stamped, and how old it is', async () => {

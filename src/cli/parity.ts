@@ -93,12 +93,15 @@ function daysOf(text: string): number {
 
 /** What is no drift, but cannot be left as it is: a server that does not answer, evidence that proves nothing. */
 function problemsOf({ services }: ParityReport, maxAgeDays: number | undefined): readonly string[] {
-  return services.flatMap(({ service, problem, evidence }) => {
+  return services.flatMap(({ service, problem, evidence, server }) => {
     const found = problem === undefined ? [] : [`${service}: ${problem.code}: ${problem.message}`]
     if (maxAgeDays === undefined) return found
     if (evidence === undefined) return [...found, `${service}: unverified; run: portside verify ${service}`]
     const failed = evidence.counts.failed ?? 0
     if (failed > 0) found.push(`${service}: ${failed} behaviours failed in its evidence of ${evidence.date}`)
+    const verified = evidence.server?.version
+    if (server !== undefined && verified !== undefined && verified !== server.version)
+      found.push(`${service}: its evidence is of version ${verified}, and ${server.version} runs`)
     if (evidence.ageDays > maxAgeDays)
       found.push(
         `${service}: its evidence is ${evidence.ageDays} days old; at most ${maxAgeDays} are allowed`,
