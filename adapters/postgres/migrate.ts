@@ -14,7 +14,7 @@ import { invalidArgument, PortError } from '../../src/errors.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
 import { classifyPostgresError, withoutValues } from './errors.ts'
-import { clientConfig } from './pool.ts'
+import { clientConfig, isPooled } from './pool.ts'
 import { notSent } from './session.ts'
 
 const fileName = /^(\d{1,17})_[A-Za-z0-9][\w.-]*\.sql$/
@@ -23,8 +23,8 @@ export const migrationsTable = 'pgmigrations'
 
 /**
  * Brings the database at `url` up to date with the files of `directory`.
- * @throws PortError `invalid-argument` for a folder that cannot be read and a file that is no migration, before
- * any I/O with the database; `precondition-failed` for a new file that belongs before one that has run. What the
+ * @throws PortError `invalid-argument` for a folder that cannot be read, a file that is no migration and the URL
+ * of a pooler, before any I/O with the database; `precondition-failed` for a new file that belongs before one that has run. What the
  * database says of a failing migration names the file in `details.migration`: that one is rolled back, those
  * before it stay.
  */
@@ -34,6 +34,11 @@ export async function migrate(
   { signal, onProgress = () => {} }: MigrateOptions = {},
 ): Promise<MigrationReport> {
   await migrationNames(directory)
+  if (isPooled(url)) {
+    throw invalidArgument(
+      'migrations hold a lock of their session, which a pooler in transaction mode gives to others; migrate by the URL of the server itself',
+    )
+  }
   const { runner, PG_MIGRATE_LOCK_ID } = await loadVendor(
     () => import('node-pg-migrate'),
     ['node-pg-migrate'],

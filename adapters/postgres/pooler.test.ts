@@ -1,8 +1,14 @@
 /** What a pooler says, and what may not be asked behind one. What works through it is the contract's: contract-tests/pgbouncer.test.ts. */
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { expectPortError } from '../../contract-tests/expect.ts'
 import type { Outcome, PortErrorCode } from '../../src/errors.ts'
+import { ServiceUrl } from '../../src/services/url.ts'
 import { classifyPostgresError, endsConnection } from './errors.ts'
+import { postgres } from './index.ts'
+import { migrate } from './migrate.ts'
 import { agreeOnSettings, refuseSessionState } from './pooler.ts'
 
 function pooler(message: string): Error {
@@ -92,6 +98,14 @@ describe('what would stay behind in a session', () => {
   ])('is not this: %s', (text) => {
     expect(() => refuseSessionState(text)).not.toThrow()
   })
+})
+
+test('migrations, which need a session of their own, are refused before any connection', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'portside-migrations-'))
+  const parsed = ServiceUrl.parse('postgres://u:p@127.0.0.1:1/orders?pooler=transaction', postgres.parameters)
+  if (!('url' in parsed)) throw new Error(parsed.problems.join('; '))
+  const error = await expectPortError(migrate(parsed.url, directory), 'invalid-argument')
+  expect(error.message).toContain('the URL of the server itself')
 })
 
 test('a setting that no pooler carries must be as results need it', async () => {

@@ -39,7 +39,7 @@ export async function startReplicatedRedisCluster(): Promise<ReplicatedRedisClus
     const recipe = clusterNode(new URL(cluster.urls[0] ?? '').password)
     for (const index of cluster.nodes.keys()) {
       const start = (): Promise<RunningServer> =>
-        recipe.start({ version: pins.redis, directory: join(folder, String(index)) })
+        recipe.start({ version: pins.redis, directory: join(folder, String(index)), durable: false })
       // Of a node's two ports only the first is chosen anew where another process was faster.
       replicas.push(await start().catch(start))
     }
