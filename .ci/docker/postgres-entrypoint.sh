@@ -4,6 +4,8 @@
 set -euo pipefail
 case ${1:-} in -*) set -- postgres "$@" ;; esac
 [[ $1 = postgres ]] || exec "$@"
+# What only asks the program about itself needs no data.
+for argument; do case $argument in --help | -'?' | --version | -V | --describe-config) exec "$@" ;; esac; done
 if [[ $(id -u) = 0 ]]; then
   mkdir -p "$PGDATA"
   chown -R postgres:postgres "$PGDATA"
