@@ -10,6 +10,13 @@ export { classifyPostgresError } from './errors.ts'
 /**
  * SqlDatabase on PostgreSQL, by `pg`. The URL's path is the database; its parameters are `maxConnections`,
  * `connectTimeoutMs`, `applicationName`, `sslmode` and `sslrootcert`. Sessions run in UTC.
+ *
+ * `pooler=transaction` is for a PgBouncer in transaction mode: the URL is then the pooler's, and statements that
+ * leave something in a session (SET, LISTEN, PREPARE, temporary tables, session-wide advisory locks) are
+ * `unsupported`. Migrations need the URL of the server itself.
+ *
+ * `replica=host:port` names a read replica. Transactions that are `readOnly`, serializable ones aside, run there
+ * where it has all that this process wrote and is at most `replicaMaxLagMs` behind, and on the primary otherwise.
  */
 export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
   name: 'postgres',

@@ -61,6 +61,9 @@ export interface KeyExpiry {
  * A command that is on its way cannot be called back: cancelled or timed out after it was sent, a write's
  * `outcome` is `unknown`. A key that holds something other than a plain value (written by another program: a
  * list, a hash) is `precondition-failed` to read or compare; `set` without a condition and `delete` replace it.
+ *
+ * A write that was acknowledged survives what the store's own replication does, and no more: Redis replicates after
+ * it has acknowledged, so where a replica takes over, the last writes of the one that died may be gone.
  */
 export interface KeyValueStore {
   /** The value's bytes, the caller's own copy; `undefined` where absent or expired. */

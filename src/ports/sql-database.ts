@@ -109,10 +109,16 @@ export interface SqlTransaction extends SqlQueries {
 export interface SqlTransactionOptions extends CallOptions {
   /** @default 'read committed' */
   readonly isolation?: SqlIsolation | undefined
-  /** Writing is then `precondition-failed`. @default false */
+  /**
+   * Writing is then `precondition-failed`. An adapter with a read replica may run it there: what this process wrote
+   * is read in any case, what others wrote just now may be missing. Where the replica is lost under way, `work` runs
+   * again, as it does after a clash.
+   * @default false
+   */
   readonly readOnly?: boolean | undefined
   /**
-   * How often `work` runs in all when the database reports a serialization failure or a deadlock, from 1 to 100.
+   * How often `work` runs in all when the database reports a serialization failure or a deadlock, or a replica is
+   * lost, from 1 to 100.
    * `work` must therefore do nothing outside the transaction that may not be done twice.
    * @default 5
    */
