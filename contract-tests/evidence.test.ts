@@ -196,6 +196,11 @@ describe('evidence proves nothing', () => {
       () => problems(good, '2030-05-07T00:00:00Z', defineContract(Lamp, [shines])),
       /has changed/,
     ],
+    [
+      'when nothing passed',
+      () => problems(made({ results: [] }), '2030-05-07T00:00:00Z'),
+      /none of its behaviours passed/,
+    ],
     ['when behaviours failed', () => problems(made(), '2030-05-07T00:00:00Z'), /1 of its behaviours failed/],
   ])('%s', (_, found, message) => expect(found()).toEqual([expect.stringMatching(message)]))
 })

@@ -199,7 +199,7 @@ const dayMs = 86_400_000
 
 /**
  * Why evidence proves nothing (any more), one sentence each: it is older than `maxAgeDays`, of the future, of another
- * contract than the one there is now, or of a run with failures.
+ * contract than the one there is now, or of a run with failures or in which nothing passed.
  */
 export function evidenceProblems<T extends object>(
   evidence: Evidence,
@@ -207,12 +207,14 @@ export function evidenceProblems<T extends object>(
   { maxAgeDays, now = new Date() }: { readonly maxAgeDays: number; readonly now?: Date },
 ): readonly string[] {
   const ageDays = ageInDays(evidence, now)
-  const failed = Object.values(evidence.behaviours).filter(({ outcome }) => outcome === 'failed').length
+  const outcomes = Object.values(evidence.behaviours).map(({ outcome }) => outcome)
+  const failed = outcomes.filter((outcome) => outcome === 'failed').length
   return [
     ...(ageDays < 0 ? [`it is of ${evidence.date}, which is yet to come`] : []),
     ...(ageDays > maxAgeDays ? [`it is ${ageDays} days old; at most ${maxAgeDays} are allowed`] : []),
     ...(evidence.contract === contractHash(contract) ? [] : ['the contract has changed since']),
     ...(failed === 0 ? [] : [`${failed} of its behaviours failed`]),
+    ...(outcomes.includes('passed') ? [] : ['none of its behaviours passed']),
   ]
 }
 

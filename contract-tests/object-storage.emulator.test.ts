@@ -166,10 +166,23 @@ describe('uploads in parts', () => {
     expect(await refusal(complete(target, [one, three]))).toEqual(['EntityTooSmall', 400])
     expect(await refusal(complete(target, [three, one]))).toEqual(['InvalidPartOrder', 400])
     expect(await refusal(complete(target, [{ ...one, ETag: last }]))).toEqual(['InvalidPart', 400])
+    // An etag is one etag here, not a condition.
+    for (const other of ['*', `"other", ${ETag}`]) {
+      expect(await refusal(complete(target, [{ ...one, ETag: other }]))).toEqual(['InvalidPart', 400])
+    }
     expect(await refusal(complete(target, [{ ...one, PartNumber: 2 }]))).toEqual(['InvalidPart', 400])
     expect(await refusal(send(target, 0, 'x'))).toEqual(['InvalidArgument', 400])
     expect(await refusal(send(target, 10_001, 'x'))).toEqual(['InvalidArgument', 400])
     expect(await refusal(send({ ...target, Key: 'other' }, 1, 'x'))).toEqual(['NoSuchUpload', 404])
+    const partOfNothing = new s3.PutObjectCommand({ Bucket, Key: 'a', Body: 'x' })
+    partOfNothing.middlewareStack.add(
+      (next) => (call) => {
+        ;(call.request as { query: Record<string, string> }).query.partNumber = '1'
+        return next(call)
+      },
+      { step: 'build' },
+    )
+    expect(await refusal(client.send(partOfNothing))).toEqual(['InvalidArgument', 400])
     await complete(target, [one])
     expect(await refusal(complete(target, [one]))).toEqual(['NoSuchUpload', 404])
     const aborted = await begin('b')
@@ -242,6 +255,8 @@ describe('uploads in parts', () => {
     const folded = await client.send(new s3.ListMultipartUploadsCommand({ Bucket, Delimiter: '/' }))
     expect(folded.CommonPrefixes).toEqual([{ Prefix: 'a/' }])
     expect(folded.Uploads).toHaveLength(3)
+    const encoding = new s3.ListMultipartUploadsCommand({ Bucket, EncodingType: 'rot13' as 'url' })
+    expect(await refusal(client.send(encoding))).toEqual(['InvalidArgument', 400])
   })
 })
 
@@ -298,6 +313,12 @@ describe('limits', () => {
       'MetadataTooLarge',
       400,
     ])
+    // Told in S3's words, also where Node's own limit for headers would come first.
+    for (const length of [8_192, 40_000]) {
+      const long = put('a', 'x', { ContentDisposition: 'b'.repeat(length) })
+      expect(await refusal(long)).toEqual(['RequestHeaderSectionTooLarge', 400])
+    }
+    expect(keys()).toEqual([])
     await put('a', 'x', { Metadata: { a: 'b'.repeat(2_047) } })
     expect(await refusal(get('a', { Range: 'bytes=1-' }))).toEqual(['InvalidRange', 416])
     expect(await refusal(get('a', { Range: 'bytes=0-0,0-0' }))).toEqual(['NotImplemented', 501])
@@ -467,6 +488,7 @@ test("Ceph's dialect has the ways that were measured on its gateway", async () =
       'PreconditionFailed',
       412,
     ])
+    await own.send(new s3.PutObjectCommand({ ...target, ContentDisposition: 'b'.repeat(15_000) }))
     await own.send(new s3.DeleteObjectCommand({ ...target, IfMatch: '"other"' }))
     expect(ceph.storage.objects.size).toBe(0)
     const location = await own.send(new s3.GetBucketLocationCommand({ Bucket }))

@@ -397,6 +397,7 @@ describe('what is refused', () => {
 
   test.each<[string, string, string, string, number, RegExp]>([
     ['an unknown path', 'GET', '/nowhere', '', 404, /GET \//],
+    ['a path that a browser would take for a host', 'GET', '//health', '', 404, /GET \//],
     ['a path that cannot be decoded', 'GET', '/services/%ff/state', '', 404, /GET \//],
     ['another method', 'DELETE', '/health', '', 405, /GET/],
     ['an unknown parameter', 'GET', '/services/mail/journal?since=1', '', 400, /after, waitMs/],

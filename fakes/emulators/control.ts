@@ -164,7 +164,8 @@ interface Found extends Pick<ControlCall, 'path' | 'query'> {
 
 /** @throws Refusal 404 and 405; PortError for a query that it does not know */
 function find({ method, target }: HttpRequest): Found {
-  const url = URL.parse(target, 'http://control.invalid')
+  // Not as a reference: one that begins with two slashes names a host.
+  const url = URL.parse(`http://control.invalid${target}`)
   const segments = url?.pathname.split('/') ?? []
   const found = routes.flatMap((route) => {
     const path = match(route.path.split('/'), segments)

@@ -51,6 +51,9 @@ export interface HttpListener extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** More than any service takes: that it is too much is to be said in the service's own words, not in Node's. */
+const mostHeaderBytes = 64 * 1024
+
 /**
  * Serves `service` on 127.0.0.1 and answers once it listens.
  * @throws PortError `invalid-argument` for a port that is none; `unavailable` where it is taken
@@ -60,7 +63,9 @@ export async function listen(service: HttpService, options: ListenOptions = {}):
   const { port = 0, host = '127.0.0.1', keepsProcess = true } = options
   checkInteger('port', port, { min: 0, max: 65_535 })
   checkText('host', host)
-  const server = createServer((request, response) => void answer(service, request, response))
+  const server = createServer({ maxHeaderSize: mostHeaderBytes }, (request, response) => {
+    void answer(service, request, response)
+  })
   // The listener keeps the process alive, not the connections that clients keep for later.
   server.on('connection', (socket) => socket.unref())
   await new Promise<void>((resolve, reject) => {

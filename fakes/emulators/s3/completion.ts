@@ -12,7 +12,7 @@ import {
   compositeChecksum,
   isCombinable,
 } from './checksums.ts'
-import { checkWrite, matches, writeCondition } from './conditions.ts'
+import { checkWrite, writeCondition } from './conditions.ts'
 import { S3Error } from './errors.ts'
 import { childrenOf, readXml, textOf, type XmlElement } from './read-xml.ts'
 
@@ -115,7 +115,7 @@ function chosenParts(upload: Upload, listed: readonly ListedPart[]): readonly Up
     const part = upload.parts.get(number)
     const isSame =
       part !== undefined &&
-      matches(etag, part.etag) &&
+      etag.replaceAll('"', '') === part.etag.replaceAll('"', '') &&
       Object.entries(checksums).every(([name, value]) => (part.checksums[name] ?? value) === value)
     if (!isSame) {
       throw new S3Error('InvalidPart', {

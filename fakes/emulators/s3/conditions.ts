@@ -110,7 +110,7 @@ export function checkDelete(
 }
 
 /** Whether a header's etags, with or without their quotes, name this one. */
-export function matches(header: string, etag: string): boolean {
+function matches(header: string, etag: string): boolean {
   return header.split(',').some((each) => {
     const text = each.trim()
     return text === '*' || text === etag || `"${text}"` === etag

@@ -32,6 +32,8 @@ export interface Dialect {
   readonly orderedParts: boolean
   /** `undefined` where there is no limit. */
   readonly metadataBytes: number | undefined
+  /** The most that the headers of a PUT may have; `undefined` where there is no limit. */
+  readonly headerBytes: number | undefined
   readonly keyTooLong: 'KeyTooLongError' | 'InvalidObjectName'
   /** Whether errors have a sentence beside their code. */
   readonly messages: boolean
@@ -55,6 +57,7 @@ const aws: Dialect = {
   lastPartNumber: 10_000,
   orderedParts: true,
   metadataBytes: 2_048,
+  headerBytes: 8_192,
   keyTooLong: 'KeyTooLongError',
   messages: true,
   location: undefined,
@@ -78,6 +81,8 @@ const ceph: Dialect = {
   lastPartNumber: 10_001,
   orderedParts: false,
   metadataBytes: undefined,
+  // It takes 15,000 bytes; of more than 16,384 its HTTP server cuts the connection, which is no answer of S3's.
+  headerBytes: undefined,
   keyTooLong: 'InvalidObjectName',
   messages: false,
   location: 'default',
@@ -96,6 +101,7 @@ const ceph: Dialect = {
       'lastPartNumber',
       'orderedParts',
       'metadataBytes',
+      'headerBytes',
       'keyTooLong',
       'messages',
       'location',

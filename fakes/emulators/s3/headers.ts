@@ -64,6 +64,16 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
   }
 }
 
+/**
+ * The whole of a PUT's headers is limited too: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+ * @throws S3Error `RequestHeaderSectionTooLarge`
+ */
+export function checkHeaderSize(headers: Readonly<Record<string, string>>, most: number): void {
+  // Each with its colon, its space and the end of its line.
+  const size = Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0)
+  if (size > most) throw new S3Error('RequestHeaderSectionTooLarge', { fields: { MaxSizeAllowed: most } })
+}
+
 /** The headers without what they say of the body's checksum. */
 export function withoutChecksums(
   headers: Readonly<Record<string, string>>,

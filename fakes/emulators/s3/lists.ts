@@ -29,15 +29,20 @@ interface Listing {
   readonly encoding: 'url' | undefined
 }
 
+/** How names are to be written. Throws `InvalidArgument`. */
+function encodingOf({ query }: S3Call): Pick<Listing, 'encoding' | 'text'> {
+  const encoding = query.get('encoding-type')
+  if (encoding === undefined) return { encoding, text: (name) => name }
+  if (encoding === 'url') return { encoding, text: urlText }
+  throw new S3Error('InvalidArgument', {
+    message: 'Invalid Encoding Method specified in Request',
+    fields: { ArgumentName: 'encoding-type', ArgumentValue: encoding },
+  })
+}
+
 function listing(call: S3Call, after: string): Listing {
   const { bucket, query } = call
-  const encoding = query.get('encoding-type')
-  if (encoding !== undefined && encoding !== 'url') {
-    throw new S3Error('InvalidArgument', {
-      message: 'Invalid Encoding Method specified in Request',
-      fields: { ArgumentName: 'encoding-type', ArgumentValue: encoding },
-    })
-  }
+  const encoding = encodingOf(call)
   const most = queryInteger(call, 'max-keys', mostKeys, mostKeys)
   const prefix = query.get('prefix') ?? ''
   const delimiter = query.get('delimiter') || undefined
@@ -50,8 +55,7 @@ function listing(call: S3Call, after: string): Listing {
     prefix,
     delimiter,
     most,
-    text: encoding === 'url' ? urlText : (name) => name,
-    encoding,
+    ...encoding,
   }
 }
 
@@ -192,8 +196,7 @@ const listMultipartUploads: Operation = (call) => {
   const idMarker = marker === '' ? '' : (query.get('upload-id-marker') ?? '')
   const prefix = query.get('prefix') ?? ''
   const delimiter = query.get('delimiter') || undefined
-  const encoding = query.get('encoding-type')
-  const text = encoding === 'url' ? urlText : (name: string) => name
+  const { encoding, text } = encodingOf(call)
   const most = queryInteger(call, 'max-uploads', 1_000, 1_000)
   const found = pageOfUploads([...bucket.uploads.values()], { prefix, delimiter, marker, idMarker, most })
   const isTruncated = found.more && most > 0

@@ -25,7 +25,15 @@ import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './tags.
 import type { XmlTree } from './xml.ts'
 
 const putObject: Operation = async (call) => {
-  const { bucket, key, headers, dialect } = call
+  const { bucket, key, headers, query, dialect } = call
+  const partNumber = query.get('partNumber')
+  // A part whose upload was forgotten must not replace the object.
+  if (partNumber !== undefined) {
+    throw new S3Error('InvalidArgument', {
+      message: 'A part number is of an upload, and there is no uploadId',
+      fields: { ArgumentName: 'partNumber', ArgumentValue: partNumber },
+    })
+  }
   const condition = writeCondition(headers)
   const description = descriptionOf(call)
   if (dialect.putIfMatch === 'always-fails' && condition.ifMatch?.startsWith('"')) {

@@ -16,7 +16,7 @@ import type { Dialect } from './dialects.ts'
 import { errorReply, idHeaders, type RequestIds, S3Error } from './errors.ts'
 import { type PortOperation, portErrorOf, portOperations, s3ErrorOf, subjectOf } from './faults.ts'
 import { answerForced, discard, ForcedAnswers } from './forced.ts'
-import { checkHeaders, withoutChecksums } from './headers.ts'
+import { checkHeaderSize, checkHeaders, withoutChecksums } from './headers.ts'
 import { listOperations } from './lists.ts'
 import { objectOperations } from './objects.ts'
 import type { S3OperationName } from './operations.ts'
@@ -184,6 +184,8 @@ export class S3Service implements HttpService {
     const { operation, bucket: name } = address
     const rules = name === undefined ? undefined : this.#bucket(name)?.cors
     if (operation === 'Preflight') return preflight(request, rules)
+    const { headerBytes } = this.#options.dialect
+    if (request.method === 'PUT' && headerBytes !== undefined) checkHeaderSize(request.headers, headerBytes)
     const authentication = this.#authenticated(request)
     if (!implementedOperations.includes(operation) || this.#options.dialect.lacks.includes(operation)) {
       throw notImplemented(operation)
