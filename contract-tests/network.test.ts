@@ -156,6 +156,7 @@ describe('every behaviour of a network can fail', () => {
       guard(Echo, { calls: { say: () => say(slow) }, ping, close: async () => {} })
     const dull: Network<Echo> = {
       open: async () => open(),
+      connections: () => 0,
       cut: nothing,
       loseNextAnswer: nothing,
       freeze: nothing,

@@ -6,6 +6,8 @@ import type { Guarded } from '../src/calls/guard.ts'
 export interface Network<T extends object> {
   /** A client on the subject's place over this wire. Whoever opens it closes it. */
   open(): Promise<Guarded<T>>
+  /** How many connections clients have to it now. */
+  connections(): number
   /** Resets every connection, and each new one at once, until `mend`. */
   cut(): void
   /** Carries what a client sends next; in place of the answer to it every connection is reset. Once. */
@@ -29,6 +31,7 @@ export function networkTo<T extends object>(
   const proxy = new TcpProxy(port)
   return {
     open: async () => openAt(await proxy.listen()),
+    connections: () => proxy.connections,
     cut: () => proxy.cut(),
     loseNextAnswer: () => proxy.loseNextAnswer(),
     freeze: () => proxy.freeze(),
@@ -42,6 +45,7 @@ class TcpProxy {
   readonly #target: number
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #clients = new Set<Socket>()
   #listening: Promise<void> | undefined
   #cut = false
   #delayMs = 0
@@ -55,6 +59,10 @@ class TcpProxy {
     this.#target = target
     this.#thaw.resolve()
     this.#server = createServer({ noDelay: true }, (client) => this.#accept(client))
+  }
+
+  get connections(): number {
+    return this.#clients.size
   }
 
   /** Listens, where it does not yet; answers on which port. */
@@ -112,6 +120,8 @@ class TcpProxy {
       client.resetAndDestroy()
       return
     }
+    this.#clients.add(client)
+    client.once('close', () => this.#clients.delete(client))
     const upstream = connect({ port: this.#target, host: '127.0.0.1', noDelay: true })
     upstream.on('error', () => {})
     for (const [socket, other] of [

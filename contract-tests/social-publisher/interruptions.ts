@@ -5,7 +5,7 @@ import { PortError } from '../../src/errors.ts'
 import type { SocialPublisher } from '../../src/ports/social-publisher.ts'
 import { lent } from '../common/kit.ts'
 import { expectPortError } from '../expect.ts'
-import { type Context, freshText, inside, type PostBehaviour, texts } from './samples.ts'
+import { absentId, type Context, freshText, inside, type PostBehaviour, texts } from './samples.ts'
 
 /** Holds what was told of each text against what stands. */
 function holds(context: Context, told: ReadonlyMap<string, string>): void {
@@ -185,4 +185,46 @@ export const interruptions: readonly PostBehaviour[] = [
         assert.ok(texts(context).filter((each) => each === text).length <= 1)
       }),
   },
+  {
+    id: 'network/aborted-lets-go',
+    sentence:
+      'Calls that are aborted or time out while the wire carries nothing, and a ping, let go of their connections at once.',
+    needs: ['network'],
+    check: (context) =>
+      overWire(context, async (guarded) => {
+        const { network } = context
+        assert.ok(network)
+        const { port } = guarded
+        await port.get(absentId)
+        network.freeze()
+        const count = 5
+        const { signal, abort } = aborting()
+        const calls = [
+          ...Array.from({ length: count }, () => port.publish({ text: freshText() }, { signal })),
+          ...Array.from({ length: count }, () => port.get(absentId, { signal })),
+          ...Array.from({ length: count }, () => guarded.ping({ signal })),
+        ].map((call) => expectPortError(call, 'cancelled'))
+        await until(() => network.connections() >= calls.length, 'each call has a connection')
+        abort()
+        await Promise.all(calls)
+        await until(() => network.connections() === 0, 'no connection is left')
+        await expectPortError(port.get(absentId, { timeoutMs: 150 }), 'timeout')
+        await until(() => network.connections() === 0, 'no connection is left by the timeout')
+        network.mend()
+        assert.equal(await port.get(absentId), undefined)
+      }),
+  },
 ]
+
+function aborting(): { readonly signal: AbortSignal; readonly abort: () => void } {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
+}
+
+/** Waits until it holds. The bound only tells what comes late from what never does. */
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !holds(); tries += 1) {
+    if (tries === 500) assert.fail(`it does not come to be that ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
