@@ -59,7 +59,7 @@ export interface Fact {
 export interface Fingerprint {
   /** By name, dotted: `collation.version`, `extension.pgcrypto`, `eviction.policy`. */
   readonly facts: Readonly<Record<string, Fact>>
-  /** Names that this login may not read, each with the reason. */
+  /** Names that this login may not read, or the word before the dot of many, each with the reason. */
   readonly unknown: Readonly<Record<string, string>>
 }
 

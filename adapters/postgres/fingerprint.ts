@@ -83,7 +83,7 @@ export async function fingerprintPostgres(queries: SqlQueries, signal: AbortSign
   const add = (name: string, value: unknown, severity: Severity): void => {
     if (value !== undefined && value !== null) facts[name] = { value: String(value), severity }
   }
-  await addTexts(queries, signal, add)
+  await addTexts(queries, signal, add, unknown)
   await addSettings(queries, signal, add, unknown)
   await addExtensions(queries, signal, add)
   await addRole(queries, signal, add)
@@ -97,7 +97,12 @@ const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 const providers: Readonly<Record<string, string>> = { c: 'libc', i: 'icu', b: 'builtin' }
 
 /** Encoding, collation and the libraries that sort: another version of one makes indexes of texts wrong. */
-async function addTexts(queries: SqlQueries, signal: AbortSignal, add: Add): Promise<void> {
+async function addTexts(
+  queries: SqlQueries,
+  signal: AbortSignal,
+  add: Add,
+  unknown: Record<string, string>,
+): Promise<void> {
   const { database, number, built, encoding } = await queries.one<{
     database: Readonly<Record<string, string | number | null>>
     number: number
@@ -133,6 +138,7 @@ async function addTexts(queries: SqlQueries, signal: AbortSignal, add: Add): Pro
     { signal },
   )
   add('libc.version', versions.libc, 'medium')
+  if (versions.libc === undefined) unknown['libc.version'] = 'no collation of the server tells it'
   add('icu.version', versions.icu, 'medium')
   // JSON has null where a row has nothing.
   if (versions.actual !== (database.datcollversion ?? undefined)) {

@@ -81,12 +81,19 @@ test('of a user with few rights tells what it may, and names what it may not kno
   const found = await fingerprintOf(limited)
   expect(valuesOf(found)).toMatchObject({ mode: 'standalone', 'eviction.policy': expect.any(String) })
   expect(found.unknown).toMatchObject({
-    modules: 'the user may not ask',
+    module: 'the user may not ask',
     acl: 'the user may not ask',
     'persistence.fsync': 'the user may not ask',
   })
   expect(found.facts).not.toHaveProperty('persistence.fsync')
-  await admin.call('ACL', 'SETUSER', 'shop', '+acl|whoami', '+acl|getuser')
+  await admin.call('ACL', 'SETUSER', 'shop', '-info', '+acl|whoami')
+  const less = await fingerprintOf(limited)
+  expect(valuesOf(less)).toEqual({ 'acl.user': 'shop' })
+  expect(less.unknown).toMatchObject({
+    'eviction.policy': 'the user may not ask',
+    'acl.keys': 'the user may not ask',
+  })
+  await admin.call('ACL', 'SETUSER', 'shop', '+info', '+acl|getuser')
   const more = await fingerprintOf(limited)
   expect(valuesOf(more)).toMatchObject({ 'acl.user': 'shop', 'acl.keys': '~shop:*' })
   // Neither the password nor its hash, of which ACL GETUSER tells.

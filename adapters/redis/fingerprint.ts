@@ -34,6 +34,9 @@ const configFields: Readonly<Record<string, readonly [name: string, severity: Se
   'cluster-require-full-coverage': ['cluster.full-coverage', 'medium'],
 }
 
+/** What is taken of `ACL GETUSER`. */
+const rights: readonly string[] = ['flags', 'commands', 'keys', 'channels']
+
 type Found = Map<string, Fact>
 
 /** Of every primary; where they differ, all of their values. */
@@ -63,17 +66,18 @@ async function factsOf(
   unknown: Record<string, string>,
 ): Promise<Found> {
   const found: Found = new Map()
-  const ask = async (parts: CommandParts, name: string): Promise<Reply | undefined> => {
+  /** @param names what is not known where the user may not ask: facts, or the word before the dot of many */
+  const ask = async (parts: CommandParts, ...names: readonly string[]): Promise<Reply | undefined> => {
     try {
       return await connection.send(parts, signal, node)
     } catch (error) {
       const reason = refusalOf(error)
       if (reason === undefined) throw error
-      unknown[name] = reason
+      for (const name of names) unknown[name] = reason
       return undefined
     }
   }
-  const info = await ask(['info'], 'info')
+  const info = await ask(['info'], ...Object.values(infoFields).map(([name]) => name))
   if (info !== undefined) addFields(infoOf(String(info)), infoFields, found)
   // One parameter a call, because several in one came with Redis 7.
   for (const parameter of Object.keys(configFields)) {
@@ -81,7 +85,7 @@ async function factsOf(
     const reply = await ask(['config', 'get', parameter], name)
     if (reply !== undefined) addFields(pairsOf(reply), configFields, found)
   }
-  const modules = await ask(['module', 'list'], 'modules')
+  const modules = await ask(['module', 'list'], 'module')
   for (const module of listOf(modules)) {
     const fields = pairsOf(module)
     const name = fields.get('name')
@@ -91,7 +95,7 @@ async function factsOf(
   const user = await ask(['acl', 'whoami'], 'acl')
   if (user === undefined) return found
   found.set('acl.user', { value: String(user), severity: 'low' })
-  const rules = await ask(['acl', 'getuser', String(user)], 'acl.rights')
+  const rules = await ask(['acl', 'getuser', String(user)], ...rights.map((name) => `acl.${name}`))
   if (rules !== undefined) addRights(rules, found)
   return found
 }
@@ -101,7 +105,7 @@ function addRights(reply: Reply, found: Found): void {
   const items = listOf(reply)
   for (let at = 0; at + 1 < items.length; at += 2) {
     const name = String(items[at])
-    if (!['flags', 'commands', 'keys', 'channels'].includes(name)) continue
+    if (!rights.includes(name)) continue
     const value = items[at + 1]
     const words = Array.isArray(value) ? value.map(String).toSorted().join(' ') : String(value)
     found.set(`acl.${name}`, { value: words, severity: name === 'flags' ? 'medium' : 'high' })

@@ -108,6 +108,30 @@ describe('portside preflight', () => {
     }
   })
 
+  test('waits no longer than it is told to, and ends on a signal, with all closed', async () => {
+    // A server that takes connections and says nothing.
+    const silent = createServer((socket) => void socket.on('error', () => {})).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as { port: number }
+    const more = { SESSIONS_URL: `redis://127.0.0.1:${port}/0` }
+    const late = await portside(['preflight', ...declared, '--timeout', '1500'], more)
+    expect(late.code).toBe(14)
+    expect(late.out).toMatch(/^NO-GO +version +sessions +timeout: /m)
+    const running = execFile(process.execPath, [main, 'preflight', ...declared, '--timeout', '60000'], {
+      cwd: folder,
+      env: { ...process.env, ...env, ...more },
+    })
+    let out = ''
+    running.stdout?.on('data', (part: string) => {
+      out += part
+    })
+    await expect.poll(() => out, { timeout: 60_000 }).toMatch(/^go +tcp +sessions/m)
+    running.kill('SIGINT')
+    const [code] = await once(running, 'exit')
+    expect(code).toBe(130)
+    silent.close()
+  })
+
   test.each([['--timeout', '0'], ['--timeout', 'soon'], ['surplus'], ['--unknown']])(
     '%s %s is wrong usage',
     async (...args) => {

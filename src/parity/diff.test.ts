@@ -92,7 +92,7 @@ describe('two environments', () => {
 
   test('drift by what one login may not read only as far as worth knowing', () => {
     const seen = service(facts({ 'module.json': { value: '2', severity: 'high' } }))
-    const hidden = service({ fingerprint: { facts: {}, unknown: { modules: 'the user may not ask' } } })
+    const hidden = service({ fingerprint: { facts: {}, unknown: { module: 'the user may not ask' } } })
     expect(diffParity(report([seen]), report([hidden]))).toEqual([
       {
         severity: 'low',

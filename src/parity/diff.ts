@@ -86,9 +86,9 @@ function factDrift(name: string, a: ServiceParity, b: ServiceParity): readonly D
   })
 }
 
-/** Of the fact itself, or of the family that it belongs to. */
+/** The reason for the fact itself, or for all that begin as it does: `module` for `module.json`. */
 function hiddenBecause(unknown: Readonly<Record<string, string>>, fact: string): string | undefined {
-  return unknown[fact] ?? unknown[fact.split('.')[0] ?? ''] ?? unknown[`${fact.split('.')[0]}s`]
+  return unknown[fact] ?? unknown[fact.split('.')[0] ?? '']
 }
 
 function drifting(
