@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatastoreAdapter } from '../adapter.ts'
+import { checkInteger } from '../calls/arguments.ts'
 import { noRetry } from '../calls/retry.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import type { PlaceSupply, PlaceTemplate, TestPlace, TestRights } from '../servers/isolation.ts'
@@ -43,6 +44,8 @@ export interface PlacesOptions<M extends Services> {
   readonly datastores?: { readonly [K in BoundedNames<M>]?: DatastoreTestOptions<PortOf<M[K]>> }
   /** Where the servers are kept, from the working directory. @default '.portside/tests' */
   readonly directory?: string
+  /** How long the servers stay up after the last process of tests has ended. @default 600_000, ten minutes */
+  readonly lingerMs?: number
   /** Called with one line for each step that may take long, and for what is kept of a failed test. @default to standard error */
   readonly onProgress?: (message: string) => void
 }
@@ -88,7 +91,8 @@ export class PlacesSupply {
     const bounded = Object.entries<AnyService>(services).filter(
       (entry): entry is [string, Bounded] => entry[1].boundary === 'bounded',
     )
-    const { onProgress = tell } = options
+    const { onProgress = tell, lingerMs } = options
+    if (lingerMs !== undefined) checkInteger('lingerMs', lingerMs, { min: 0, max: 86_400_000 })
     checkDatastores(
       bounded.map(([name]) => name),
       options,
@@ -97,8 +101,8 @@ export class PlacesSupply {
     const servers = new Map<string, Promise<TestServer>>()
     const serverOf = async ({ adapters: [adapter], version }: Bounded): Promise<TestServer> => {
       const { server } = await adapter.server()
-      const directory = options.directory ?? testServersFolder
-      const started = await testServer(server, { version, directory, onProgress })
+      const { directory = testServersFolder, lingerMs = 600_000 } = options
+      const started = await testServer(server, { version, directory, lingerMs, onProgress })
       closers.unshift(started.close)
       return started
     }

@@ -51,19 +51,18 @@ export function testWith<const M extends Services>(
   services: M,
   options: TestWithOptions<M> = {},
 ): TestAPI<ServiceFixtures<M>> {
-  const { egress = {}, isolation = 'test', datastores, directory, onProgress, ...attachOptions } = options
-  const placesOptions = given({ datastores, directory, onProgress }) as PlacesOptions<M>
+  const { egress = {}, isolation = 'test' } = options
   const extended = base
     // biome-ignore lint/correctness/noEmptyPattern: vitest reads what a fixture needs from the pattern; this needs nothing
     .extend('portsideSupply', { scope: 'worker' }, async ({}, { onCleanup }) => {
-      const supply = await PlacesSupply.open(services, placesOptions)
+      const supply = await PlacesSupply.open(services, options)
       onCleanup(() => supply.close())
       return supply
     })
     // biome-ignore lint/correctness/noEmptyPattern: as above
     .extend('portsideEgress', { scope: 'file' }, async ({}, { onCleanup }) => {
       const guard = installEgressGuard(egress === false ? {} : egress)
-      guard.allow(...allowedHosts(placesOptions))
+      guard.allow(...allowedHosts(options))
       onCleanup(() => guard[Symbol.dispose]())
       return guard
     })
@@ -88,7 +87,7 @@ export function testWith<const M extends Services>(
     })
     .extend('portsideAttached', async ({ portsideSupply, portsideFile, task }, { onCleanup }) => {
       const lodging = isolation === 'file' ? portsideFile : lodgingOfTests(portsideSupply)
-      const stay = new Stay(services, lodging, attachOptions)
+      const stay = new Stay(services, lodging, options)
       onCleanup(() => {
         const failed = task.result?.state === 'fail' && task.fails !== true
         return stay.end(failed ? task.fullTestName : undefined)
@@ -101,9 +100,4 @@ export function testWith<const M extends Services>(
   extended.beforeAll(({ portsideSupply }) => void portsideSupply, startTimeoutMs)
   if (egress !== false) extended.beforeAll(({ portsideEgress }) => void portsideEgress)
   return extended as unknown as TestAPI<ServiceFixtures<M>>
-}
-
-/** Without the fields that are not given. */
-function given<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
 }
