@@ -151,6 +151,34 @@ describe('a read-only transaction', () => {
   })
 })
 
+test('a read that stands in the way of what the replica must apply runs again on the primary', async () => {
+  const [db, writer] = [await attached(), await attached()]
+  await writer.execute(sql`CREATE TABLE conflict AS SELECT 1 AS id`)
+  const at = admin(servers.replica.adminUrl())
+  await run(at, 'ALTER SYSTEM SET max_standby_streaming_delay = 0')
+  await run(at, 'SELECT pg_reload_conf()')
+  try {
+    await caughtUp(writer)
+    const ran: boolean[] = []
+    const count = await db.transaction(async (transaction) => {
+      const there = await onReplica(transaction)
+      ran.push(there)
+      const { n } = await transaction.one<{ n: number }>(sql`SELECT count(*)::int AS n FROM conflict`)
+      if (there) {
+        await writer.execute(sql`TRUNCATE conflict`)
+        await transaction.query(sql`SELECT pg_sleep(20)::text`)
+      }
+      return n
+    }, reading)
+    expect(ran).toEqual([true, false])
+    expect(count).toBe(0)
+  } finally {
+    await run(at, 'ALTER SYSTEM RESET max_standby_streaming_delay')
+    await run(at, 'SELECT pg_reload_conf()')
+    await writer.execute(sql`DROP TABLE conflict`)
+  }
+})
+
 const bouncer = await findPgBouncer()
 
 test.skipIf(bouncer === undefined)(

@@ -103,17 +103,13 @@ export function replicaOf(url: ServiceUrl): ServerAddress | undefined {
   return replica
 }
 
+// No user, parameter or fragment: those are the primary's, and no part of a secret may end up in a host.
+const replicaForm = /^(?:\[([\da-f:.]+)\]|([^\s:/@?#%[\]\\]+))(?::(\d{1,5}))?(?:\/([^/]+))?$/i
+
 function parseReplica(url: ServiceUrl): ServerAddress | undefined {
-  const text = url.text('replica') ?? ''
-  // No user, parameter or fragment: what it is given is the primary's, and no part of a secret may end up in it.
-  if (/[@?#\\]/.test(text)) return undefined
-  const parsed = URL.parse(`postgres://${text}`)
-  if (parsed === null || parsed.hostname === '') return undefined
-  const database = decodeURIComponent(parsed.pathname.replace(/^\//, ''))
-  if (database.includes('/')) return undefined
-  return {
-    host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: parsed.port === '' ? (url.port ?? defaultPort) : Number(parsed.port),
-    database: database === '' ? url.path : database,
-  }
+  const parts = replicaForm.exec(url.text('replica') ?? '')
+  const port = parts?.[3] === undefined ? (url.port ?? defaultPort) : Number(parts[3])
+  const host = parts?.[1] ?? parts?.[2]
+  if (host === undefined || port < 1 || port > 65_535) return undefined
+  return { host, port, database: parts?.[4] ?? url.path }
 }
