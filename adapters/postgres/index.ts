@@ -16,7 +16,7 @@ export { classifyPostgresError } from './errors.ts'
  * `unsupported`. Migrations need the URL of the server itself.
  *
  * `replica=host:port` names a read replica. Transactions that are `readOnly`, serializable ones aside, run there
- * where it has all that this process wrote and is at most `replicaMaxLagMs` behind, and on the primary otherwise.
+ * where it has all that this client wrote and is at most `replicaMaxLagMs` behind, and on the primary otherwise.
  */
 export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
   name: 'postgres',

@@ -58,6 +58,15 @@ const refusals: readonly (readonly [text: RegExp, instead: string])[] = [
     ),
     'make the table in a transaction, ON COMMIT DROP',
   ],
+  [
+    new RegExp(`${lead}select\\b(?:.|\\n)*?\\binto\\s+temp(?:orary)?\\b`, 'i'),
+    'make the table in a transaction, ON COMMIT DROP',
+  ],
+  // What decides which rows are whose must not go over to the next client.
+  [
+    /\bset_config\s*\((?!(?:.|\n)*,\s*true\s*\))/i,
+    'give set_config true as its third argument, written out, in a transaction',
+  ],
   [/\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\s*\(/i, 'use pg_advisory_xact_lock in a transaction'],
 ]
 

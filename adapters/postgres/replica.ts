@@ -1,11 +1,11 @@
 /**
  * A read replica, and whether a read-only transaction may go to it.
  *
- * What it guarantees: after its own writes a process reads them, or later ones (writes that went through the pool
- * behind `native()` aside). Of other processes' writes it may miss those of the last `maxLagMs`. That is measured
- * on the replica, against the commit times the primary put down: it counts as current while it is connected to the
- * primary and has applied all it received. A network that is silent and not cut shows only once the replica's own
- * `wal_receiver_timeout` is over, 60 s by default.
+ * What it guarantees: what was written by way of the same database object is read, or something later (writes that
+ * went through the pool behind `native()` aside). Of others' writes it may miss those of the last `maxLagMs`. That
+ * is measured on the replica, against the commit times the primary put down: it counts as current while it is
+ * connected to the primary and has applied all it received. A network that is silent and not cut shows only once
+ * the replica's own `wal_receiver_timeout` is over, 60 s by default.
  */
 import type pg from 'pg'
 import { untilAborted } from '../../src/calls/abort.ts'
@@ -39,7 +39,7 @@ export interface ReplicaOptions {
 export class Replica {
   readonly #options: ReplicaOptions
   readonly #sessions = new Set<Session>()
-  /** How many writes of this process have ended. */
+  /** How many writes have ended. */
   #writes = 0
   /** How many of them `#position` covers. */
   #covered = 0
@@ -51,7 +51,7 @@ export class Replica {
     this.#options = options
   }
 
-  /** Notes that this process may have written, when the answer is there. */
+  /** Notes that something may have been written, when the answer is there. */
   noteWrite(): void {
     this.#writes += 1
   }
@@ -108,7 +108,7 @@ export class Replica {
     return undefined
   }
 
-  /** What the replica must have applied: `undefined` for nothing, as long as this process has written nothing. */
+  /** What the replica must have applied: `undefined` for nothing, as long as nothing was written. */
   async #reached(signal: AbortSignal): Promise<string | undefined | typeof unknown> {
     const writes = this.#writes
     if (writes === this.#covered) return this.#position

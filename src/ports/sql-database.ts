@@ -110,8 +110,8 @@ export interface SqlTransactionOptions extends CallOptions {
   /** @default 'read committed' */
   readonly isolation?: SqlIsolation | undefined
   /**
-   * Writing is then `precondition-failed`. An adapter with a read replica may run it there: what this process wrote
-   * is read in any case, what others wrote just now may be missing. Where the replica is lost under way, `work` runs
+   * Writing is then `precondition-failed`. An adapter with a read replica may run it there: what was written by
+   * way of the same database object is read in any case, what others wrote just now may be missing. Where the replica is lost under way, `work` runs
    * again, as it does after a clash.
    * @default false
    */
