@@ -3,17 +3,15 @@
  * after another, so that the first thing that is wrong is the first to be told. A service that fails a rung is
  * tried no further; the others go on, so that one run tells all that is wrong.
  */
-import { lookup } from 'node:dns/promises'
-import { connect, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import type { NetworkEndpoint } from '../adapter.ts'
-import { untilAborted } from '../calls/abort.ts'
 import { checkFields, checkInteger } from '../calls/arguments.ts'
-import type { Guarded } from '../calls/guard.ts'
 import { Redactor } from '../calls/redact.ts'
 import { PortError, type PortErrorCode } from '../errors.ts'
 import type { CallOptions } from '../port.ts'
 import type { OpenedService, RealService } from './open.ts'
 import { checkPin } from './pin.ts'
+import { reach, resolveHost, type StepOptions } from './preflight-network.ts'
 import { isLoopback, ServiceUrl } from './url.ts'
 
 /** The rungs, in the order in which they are climbed. */
@@ -57,7 +55,7 @@ export interface PreflightReport {
 export interface PreflightOptions extends CallOptions {
   /** How long each step may take, in milliseconds. @default 10 000 */
   readonly timeoutMs?: number
-  /** Called with each step when it is done, in the order of the report. */
+  /** Called with each step in the order of the report, when its rung is done for all services. */
   readonly onStep?: (step: PreflightStep) => void
 }
 
@@ -91,10 +89,9 @@ export async function climb(
   for (const step of before) onStep(step)
   const climbers = subjects.map((subject) => new Climber(subject))
   for (const rung of preflightRungs) {
-    const done = climbers.map((climber) => climber.climb(rung, { timeoutMs, signal }))
-    // In order, whichever is done first.
-    for (const one of done) {
-      const step = await one
+    // All of them, so that nothing is under way where a listener throws.
+    const done = await Promise.all(climbers.map((climber) => climber.climb(rung, { timeoutMs, signal })))
+    for (const step of done) {
       if (step === undefined) continue
       steps.push(step)
       onStep(step)
@@ -109,7 +106,6 @@ export async function climb(
 
 /** What a rung found; `skip` where there was nothing to try. */
 type Found = { readonly go: string } | { readonly skip: string }
-type StepOptions = { readonly timeoutMs: number; readonly signal: AbortSignal | undefined }
 
 class Climber {
   readonly #subject: PreflightSubject
@@ -161,7 +157,7 @@ class Climber {
       case 'dns':
         return this.#resolve(endpointOf(real), options)
       case 'tcp':
-        return reach(endpointOf(real), this.#addresses, options)
+        return this.#reach(endpointOf(real), options)
       case 'version':
         return this.#version(real, options)
       case 'operation':
@@ -190,17 +186,14 @@ class Climber {
   async #resolve(endpoint: NetworkEndpoint | undefined, options: StepOptions): Promise<Found> {
     if (endpoint === undefined) return untold
     const { host } = endpoint
-    if (isIP(host) !== 0) {
-      this.#addresses = [host]
-      return { skip: `${host} is an address` }
-    }
-    return withDeadline(options, `resolving ${host}`, async (signal) => {
-      const found = await untilAborted(lookup(host, { all: true }), signal).catch((cause: unknown) => {
-        throw networkError(cause, `the name ${host} cannot be resolved`)
-      })
-      this.#addresses = found.map(({ address }) => address)
-      return { go: `${host} is ${this.#addresses.join(', ')}` }
-    })
+    this.#addresses = await resolveHost(host, options)
+    if (isIP(host) !== 0) return { skip: `${host} is an address` }
+    return { go: `${host} is ${this.#addresses.join(', ')}` }
+  }
+
+  async #reach(endpoint: NetworkEndpoint | undefined, options: StepOptions): Promise<Found> {
+    if (endpoint === undefined) return untold
+    return { go: await reach(endpoint, this.#addresses, options) }
   }
 
   async #version({ service }: RealService, options: StepOptions): Promise<Found> {
@@ -235,7 +228,7 @@ class Climber {
     return { go: `${count(applied.length)} run, none pending${ahead}` }
   }
 
-  #open(): { readonly guarded: Guarded<object>; readonly asking: OpenedService['asking'] } {
+  #open(): OpenedService {
     if (this.#opened === undefined) throw new PortError({ code: 'internal', message: 'it was not opened' })
     return this.#opened
   }
@@ -246,76 +239,6 @@ function endpointOf({ adapter, url }: RealService): NetworkEndpoint | undefined 
 }
 
 const untold = { skip: 'the URL does not tell where the client connects' }
-
-/** Tries every address, as the client may get any; one that answers is enough, since clients try the next. */
-async function reach(
-  endpoint: NetworkEndpoint | undefined,
-  addresses: readonly string[],
-  options: StepOptions,
-): Promise<Found> {
-  if (endpoint === undefined) return untold
-  const { host, port } = endpoint
-  const where = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-  return withDeadline(options, `connecting to ${where}`, async (signal) => {
-    const tried = await Promise.allSettled(addresses.map((address) => connectTo(address, port, signal)))
-    const failures = tried.flatMap((result, index) =>
-      result.status === 'rejected' ? [{ address: addresses[index], reason: result.reason as unknown }] : [],
-    )
-    const [first] = failures
-    if (first !== undefined && failures.length === addresses.length) {
-      throw networkError(first.reason, `${where} accepts no connection`)
-    }
-    const silent = failures.map(({ address, reason }) => `${address} (${codeOf(reason) ?? 'no answer'})`)
-    const but = silent.length === 0 ? '' : `, but not at ${silent.join(', ')}`
-    return { go: `${where} accepts connections${but}` }
-  })
-}
-
-async function connectTo(host: string, port: number, signal: AbortSignal): Promise<void> {
-  const socket = connect({ host, port })
-  try {
-    const connected = new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve)
-      socket.on('error', reject)
-    })
-    await untilAborted(connected, signal)
-  } finally {
-    socket.destroy()
-  }
-}
-
-async function withDeadline(
-  { timeoutMs, signal }: StepOptions,
-  what: string,
-  work: (signal: AbortSignal) => Promise<Found>,
-): Promise<Found> {
-  const late = new AbortController()
-  const timer = setTimeout(() => {
-    late.abort(new PortError({ code: 'timeout', message: `${what} took more than ${timeoutMs} ms` }))
-  }, timeoutMs)
-  const own = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal])
-  try {
-    return await work(own)
-  } catch (error) {
-    if (signal?.aborted && !PortError.is(error)) {
-      throw new PortError({ code: 'cancelled', message: `${what} was aborted`, cause: error })
-    }
-    throw error
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function networkError(cause: unknown, what: string): unknown {
-  if (PortError.is(cause) || !(cause instanceof Error)) return cause
-  const code = codeOf(cause)
-  if (code === undefined || cause.name === 'AbortError') return cause
-  return new PortError({ code: 'unavailable', message: `${what} (${code})`, outcome: 'not-applied', cause })
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
-}
 
 function step(
   rung: PreflightRung,

@@ -299,6 +299,21 @@ describe('preflight', () => {
     expect(log).toContain('close')
   })
 
+  test('that was aborted before it began connects nowhere', async () => {
+    const report = await climb(declare(), urlTo('local.test'), { signal: AbortSignal.abort() })
+    expect(report.failed).toBe('dns')
+    expect(failure(report)?.code).toBe('cancelled')
+    expect(log).toEqual(['open', 'close'])
+  })
+
+  test('closes what it opened where a listener throws', async () => {
+    const onStep = ({ rung }: PreflightStep): void => {
+      if (rung === 'version') throw new Error('mine')
+    }
+    await expect(climb(declare(), undefined, { onStep })).rejects.toThrow('mine')
+    expect(log).toEqual(['open', 'identify', 'close'])
+  })
+
   test.each([{ timeoutMs: 0 }, { timeoutMs: Number.NaN }, { unknown: 1 }])('refuses %j', (options) =>
     expect(climb(declare(), undefined, options as never)).rejects.toMatchObject({ code: 'invalid-argument' }),
   )
