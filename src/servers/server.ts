@@ -6,7 +6,7 @@ import { systemClock } from '../calls/clock.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import { parsePin } from '../services/pin.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
-import { ServerFolder } from './folder.ts'
+import { ServerFolder, saysFull, throwIfFull } from './folder.ts'
 import { isFree } from './free-port.ts'
 import { keep } from './keep.ts'
 import { type Launched, launch, launchOnSomePort, portTaken } from './launch.ts'
@@ -40,7 +40,7 @@ export function datastoreServer(engine: ServerEngine): DatastoreServer {
         const { signal, onProgress = () => {}, durable = true } = options
         const { found: programs } = await findLocal(engine, options, findings)
         const place: ServerPlace = { folder, programs, durable, signal, onProgress }
-        await engine.prepare(place)
+        await prepare(engine, place)
         const server = new Server(engine, place, lock)
         await server.start(options.port)
         rememberOrigin(engine, folder, durable, server.identity)
@@ -79,6 +79,22 @@ export function findLocal(
   findings: string[],
 ): Promise<Found<Programs>> {
   return findFirst(title, sources, options.version, options, findings)
+}
+
+/** Makes the data folder, or tells of a disk that was too full for it. */
+export async function prepare(engine: ServerEngine, place: ServerPlace): Promise<void> {
+  try {
+    await engine.prepare(place)
+  } catch (error) {
+    throwIfFull(place.folder.path, error)
+    if (!PortError.is(error) || !saysFull(error.message)) throw error
+    throw new PortError({
+      code: 'quota-exceeded',
+      outcome: 'not-applied',
+      message: `the disk is full: free some space below ${place.folder.path} and run it again; ${error.message}`,
+      cause: error,
+    })
+  }
 }
 
 function refuseKept({ title }: ServerEngine, folder: ServerFolder): void {
