@@ -12,6 +12,8 @@ export interface Language {
   readonly longest: number
   readonly shortest: number
   at(index: number): string
+  /** Whether a text is one of them; absent where that is not known. */
+  has?(text: string): boolean
 }
 
 /** Beyond this counts are not exact, and no one asks for so many. */
@@ -44,11 +46,22 @@ export function languageOf(pattern: string, longest = Number.POSITIVE_INFINITY):
       const reader = new Reader(pattern, unbounded)
       const language = reader.alternatives(true)
       if (!reader.done) throw new NotUnderstood()
-      return language
+      return { ...language, has: membership(pattern, language) }
     })
   } catch (error) {
     if (error instanceof NotUnderstood) return undefined
     throw error
+  }
+}
+
+/** What is understood here means the same to JavaScript, where it knows the form at all: named classes it does not. */
+function membership(pattern: string, { shortest, longest }: Language): (text: string) => boolean {
+  if (pattern.includes('[:')) return () => false
+  try {
+    const expression = new RegExp(`^(?:${pattern})$`, 'u')
+    return (text) => text.length >= shortest && text.length <= longest && expression.test(text)
+  } catch {
+    return () => false
   }
 }
 
@@ -192,22 +205,25 @@ class Reader {
   }
 
   #repeated(atom: Language): Language {
-    let found = atom
-    for (;;) {
-      if (this.#take('*')) found = repeat(found, 0, this.#unbounded)
-      else if (this.#take('+')) found = repeat(found, 1, 1 + this.#unbounded)
-      else if (this.#take('?')) found = repeat(found, 0, 1)
-      else if (this.#sees('{')) {
-        const [all, from = '', comma, to = ''] =
-          /^\{(\d{1,3})(,?)(\d{0,3})\}/.exec(this.#text.slice(this.#at)) ?? []
-        if (all === undefined) throw new NotUnderstood()
-        this.#at += all.length
-        const least = Number(from)
-        const greatest = comma === '' ? least : to === '' ? least + this.#unbounded : Number(to)
-        if (greatest < least) throw new NotUnderstood()
-        found = repeat(found, least, greatest)
-      } else return found
-    }
+    const found = this.#quantified(atom)
+    // Greedy or not is about which text is found, and not about which texts there are.
+    if (found !== atom) this.#take('?')
+    return found
+  }
+
+  #quantified(atom: Language): Language {
+    if (this.#take('*')) return repeat(atom, 0, this.#unbounded)
+    if (this.#take('+')) return repeat(atom, 1, 1 + this.#unbounded)
+    if (this.#take('?')) return repeat(atom, 0, 1)
+    if (!this.#sees('{')) return atom
+    const [all, from = '', comma, to = ''] =
+      /^\{(\d{1,3})(,?)(\d{0,3})\}/.exec(this.#text.slice(this.#at)) ?? []
+    if (all === undefined) throw new NotUnderstood()
+    this.#at += all.length
+    const least = Number(from)
+    const greatest = comma === '' ? least : to === '' ? least + this.#unbounded : Number(to)
+    if (greatest < least || (comma === '' && to !== '')) throw new NotUnderstood()
+    return repeat(atom, least, greatest)
   }
 
   #sees(text: string): boolean {

@@ -7,6 +7,10 @@ import type { Draw, Near } from './values.ts'
 
 type Text = string | null
 
+/** By column, how often its value in a row was refused before. */
+export type Refusals = ReadonlyMap<number, number>
+const none: Refusals = new Map()
+
 /** How often another row of a referred table is tried where two foreign keys must agree. */
 const agreements = 200
 
@@ -39,7 +43,7 @@ export class Rows {
   readonly #names = new Map<TablePlan, number>()
   readonly #fills = new Map<TablePlan, ReadonlyMap<number, { fill: Fill; name: number }>>()
   readonly #referring = new Map<TablePlan, ReadonlySet<number>>()
-  readonly #attempts = new Map<TablePlan, Map<number, number>>()
+  readonly #refusals = new Map<TablePlan, Map<number, Refusals>>()
   /** Rows of a table by the texts of some of its columns, for foreign keys that share a column. */
   readonly #indexes = new Map<string, Map<string, number[]>>()
 
@@ -58,41 +62,38 @@ export class Rows {
     }
   }
 
-  /** @param attempt how often the row was refused before */
-  row(table: TablePlan, row: number, attempt: number): Text[] {
-    const texts = new Map<number, Text>(this.#references(table, row, attempt))
+  row(table: TablePlan, row: number, refusals: Refusals = none): Text[] {
+    const texts = new Map<number, Text>(this.#references(table, row, refusals))
     const referring = this.#referring.get(table)
     for (const { column } of table.fills) {
       if (referring?.has(column.number) && texts.has(column.number)) continue
-      texts.set(column.number, this.#own(table, column.number, row, attempt, texts))
+      texts.set(column.number, this.#own(table, column.number, row, refusals, texts))
     }
     return table.fills.map(({ column }) => texts.get(column.number) ?? null)
   }
 
   /** Notes how often a row was refused that is now laid out for good, for those that refer to it. */
-  settled(table: TablePlan, row: number, attempt: number): void {
-    if (attempt === 0 && !this.#attempts.has(table)) return
-    const attempts = this.#attempts.get(table) ?? new Map<number, number>()
-    this.#attempts.set(table, attempts)
-    if (attempt === 0) attempts.delete(row)
-    else attempts.set(row, attempt)
+  settled(table: TablePlan, row: number, refusals: Refusals): void {
+    const all = this.#refusals.get(table) ?? new Map<number, Refusals>()
+    this.#refusals.set(table, all)
+    all.set(row, refusals)
     this.#indexes.clear()
   }
 
   /** What a column holds in a row that is referred to. */
   #value(table: TablePlan, column: number, row: number): Text {
     if (table.kept) return this.#options.kept.get(table)?.[row]?.get(column) ?? null
-    const attempt = this.#attempts.get(table)?.get(row) ?? 0
+    const refusals = this.#refusals.get(table)?.get(row) ?? none
     if (this.#referring.get(table)?.has(column))
-      return this.#references(table, row, attempt).get(column) ?? null
-    return this.#own(table, column, row, attempt, new Map())
+      return this.#references(table, row, refusals).get(column) ?? null
+    return this.#own(table, column, row, refusals, new Map())
   }
 
   #own(
     table: TablePlan,
     column: number,
     row: number,
-    attempt: number,
+    refusals: Refusals,
     texts: ReadonlyMap<number, Text>,
   ): Text {
     const found = this.#fills.get(table)?.get(column)
@@ -100,7 +101,7 @@ export class Rows {
     const { fill, name } = found
     const { sequence, values, digit, own, nulls } = fill
     if (sequence !== undefined) return String(sequence.start + BigInt(row) * sequence.increment)
-    const again = table.retried.has(column) ? attempt : 0
+    const again = refusals.get(column) ?? 0
     const { random, faker } = this.#draw
     const restart = (): void => void random.restart(this.#options.seed, this.#name(table), name, row, again)
     restart()
@@ -140,12 +141,12 @@ export class Rows {
   }
 
   /** The columns that refer to other tables, decided together. */
-  #references(table: TablePlan, row: number, attempt: number): Map<number, Text> {
+  #references(table: TablePlan, row: number, refusals: Refusals): Map<number, Text> {
     if (table.references.length === 0) return new Map()
     for (let tried = 0; ; tried += 1) {
       const texts = new Map<number, Text>()
       const failed = table.references.find(
-        (reference, place) => !this.#refer(table, reference, place, row, attempt, tried, texts),
+        (reference, place) => !this.#refer(table, reference, place, row, refusals, tried, texts),
       )
       if (failed === undefined) return texts
       if (tried === agreements) throw new NoAgreement(table, failed)
@@ -157,13 +158,13 @@ export class Rows {
     reference: Reference,
     place: number,
     row: number,
-    attempt: number,
+    refusals: Refusals,
     tried: number,
     texts: Map<number, Text>,
   ): boolean {
     const { key, nullable, digit, shared } = reference
     const target = this.#plan.tables[reference.target] as TablePlan
-    const again = key.columns.some((number) => table.retried.has(number)) ? attempt : 0
+    const again = Math.max(...key.columns.map((number) => refusals.get(number) ?? 0))
     const { random } = this.#draw
     const restart = (use: number): void =>
       void random.restart(this.#options.seed, this.#name(table), place, row, again, tried, use)

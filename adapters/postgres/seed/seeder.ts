@@ -227,7 +227,8 @@ async function existing(
     })
   }
   if (rule === 'replace') {
-    await client.query(`TRUNCATE ${full.map(({ sqlName }) => sqlName).join(', ')}`)
+    // All of them: one that is referred to is emptied only together with what may refer to it.
+    await client.query(`TRUNCATE ${tables.map(({ sqlName }) => sqlName).join(', ')}`)
     return new Map()
   }
   const kept = new Map<Table, Held>()

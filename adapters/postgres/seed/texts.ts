@@ -9,16 +9,20 @@ const alphabet = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789'
 
 export function textValues(column: Column, bounds: Bounds): Values | undefined {
   const { language, hints } = bounds
+  const make = textNamed(column.name)
   if (language !== undefined) {
     return {
       size: language.size,
       at: (index) => language.at(index),
-      sample: ({ random }) => language.at(random.below(language.size)),
+      sample({ faker, random }) {
+        // A word for what the column is called, where the pattern has it.
+        const word = make(faker)
+        return language.has?.(word) ? word : language.at(random.below(language.size))
+      },
     }
   }
   const { shortest, longest } = bounds
   if (shortest > longest) return undefined
-  const make = textNamed(column.name)
   const cased = (text: string): string =>
     bounds.letterCase === 'lower'
       ? text.toLowerCase()
@@ -157,10 +161,13 @@ function hex(random: Random, bytes: number): string {
     .slice(0, bytes * 2)
 }
 
-/** Version 4 to all appearances: 61 bits of chance, and the index in the rest. */
+const spread = 0x9e3779b97f4a7c15n
+const low60 = (1n << 60n) - 1n
+
+/** Version 4 to all appearances: 60 bits of chance, and 60 that no other index has (times an odd number, within a power of two). */
 function uuid(chance: string, index: number): string {
-  const count = index.toString(16).padStart(15, '0')
-  return `${chance.slice(0, 8)}-${chance.slice(8, 12)}-4${count.slice(0, 3)}-8${count.slice(3, 6)}-${chance.slice(12, 15)}${count.slice(6, 15)}`
+  const own = ((BigInt(index) * spread) & low60).toString(16).padStart(15, '0')
+  return `${own.slice(0, 8)}-${own.slice(8, 12)}-4${own.slice(12)}-8${chance.slice(0, 3)}-${chance.slice(3, 15)}`
 }
 
 function pairs(text: string): string[] {

@@ -6,7 +6,7 @@ import type pg from 'pg'
 import { quoteIdentifier } from '../../../src/ports/sql.ts'
 import { loadVendor } from '../../../src/services/vendor.ts'
 import { type Plan, rowColumn, type TablePlan } from './plan.ts'
-import type { Rows } from './rows.ts'
+import type { Refusals, Rows } from './rows.ts'
 import type { Check, Column } from './schema.ts'
 
 /** How often a row that a check refuses is made anew. */
@@ -119,7 +119,7 @@ async function copyAll(
     let chunk = ''
     let counted = 0
     for (let row = 0; row < table.rows; row += 1) {
-      chunk += `${line(rows.row(table, row, 0))}\n`
+      chunk += `${line(rows.row(table, row))}\n`
       if (chunk.length < chunkLength && row + 1 < table.rows) continue
       const bytes = Buffer.from(chunk)
       hash.update(bytes)
@@ -165,10 +165,10 @@ async function fill(
 ): Promise<void> {
   for (let from = 0; from < table.rows; from += batchSize) {
     const to = Math.min(table.rows, from + batchSize)
-    const { unmet, lines, attempts: tries } = await layout.settle(from, to)
+    const { unmet, lines, refusals } = await layout.settle(from, to)
     const [first] = unmet
     if (first !== undefined) throw new CheckUnmet(sentence(table, first, to - from))
-    for (const [row, attempt] of tries) rows.settled(table, row, attempt)
+    for (const [row, own] of refusals) rows.settled(table, row, own)
     for (let row = from; row < to; row += 1) hash.update(`${lines.get(row)}\n`)
     if (together) await client.query(`INSERT INTO ${layout.whole} SELECT * FROM ${layout.asked}`)
     else await client.query(insertFrom(table, layout.asked))
@@ -189,8 +189,8 @@ interface Layout {
   ): Promise<{
     readonly unmet: readonly Unmet[]
     readonly lines: ReadonlyMap<number, string>
-    /** Of rows that were refused: how often. */
-    readonly attempts: ReadonlyMap<number, number>
+    /** Of rows that were refused. */
+    readonly refusals: ReadonlyMap<number, Refusals>
   }>
   drop(): Promise<void>
 }
@@ -212,38 +212,43 @@ async function layOut(table: TablePlan, { client, rows }: Writing): Promise<Layo
   await client.query(`CREATE TEMP TABLE ${whole.slice(8)} AS SELECT * FROM ${asked} WITH NO DATA`)
   const names = table.fills.length === 0 ? rowColumn : `${rowColumn}, ${columnNames(table)}`
   const refused = table.open.map(({ text }) => `(${text}) IS FALSE`)
-  const which = `CASE ${refused.map((text, index) => `WHEN ${text} THEN ${index}`).join(' ')} END`
-  const question = `SELECT ${rowColumn}::int AS row, ${which} AS refused FROM ${asked} WHERE ${refused.join(' OR ')} ORDER BY 1`
+  const which = refused.map((text, index) => `CASE WHEN ${text} THEN ${index} END`).join(', ')
+  const question =
+    `SELECT ${rowColumn}::int AS row, array_remove(ARRAY[${which}]::int[], NULL) AS refused ` +
+    `FROM ${asked} WHERE ${refused.join(' OR ')} ORDER BY 1`
 
   async function settle(from: number, to: number): ReturnType<Layout['settle']> {
     await client.query(`TRUNCATE ${asked}`)
     const lines = new Map<number, string>()
-    const tries = new Map<number, number>()
+    const refusals = new Map<number, Map<number, number>>()
     let wanting = Array.from({ length: to - from }, (_, index) => from + index)
     for (let attempt = 0; ; attempt += 1) {
-      for (const row of wanting) {
-        lines.set(row, line(rows.row(table, row, attempt)))
-        if (attempt > 0) tries.set(row, attempt)
-      }
+      for (const row of wanting) lines.set(row, line(rows.row(table, row, refusals.get(row))))
       const text = wanting
         .map((row) => `${row}${table.fills.length === 0 ? '' : `\t${lines.get(row)}`}\n`)
         .join('')
       await copy(client, `${asked} (${names})`, [Buffer.from(text)])
-      if (refused.length === 0) return { unmet: [], lines, attempts: tries }
-      const { rows: found } = await client.query<{ row: number; refused: number }>(question)
-      if (found.length === 0) return { unmet: [], lines, attempts: tries }
-      const mendable = found.some(({ refused: index }) =>
-        table.open[index]?.columns.some((number) => table.retried.has(number)),
-      )
-      if (attempt === attempts || !mendable) {
-        const counts = Map.groupBy(found, ({ refused: index }) => index)
-        const unmet = [...counts].map(([index, all]) => ({
-          check: table.open[index] as Check,
-          rows: all.length,
-        }))
-        return { unmet, lines, attempts: tries }
+      if (refused.length === 0) return { unmet: [], lines, refusals }
+      const { rows: found } = await client.query<{ row: number; refused: number[] }>(question)
+      if (found.length === 0) return { unmet: [], lines, refusals }
+      // Only what is refused is made anew: what another check has taken need not be found again.
+      const columnsOf = (each: { readonly refused: readonly number[] }): number[] => {
+        const columns = each.refused.flatMap((index) => table.open[index]?.columns ?? [])
+        return [...new Set(columns)].filter((number) => table.retried.has(number))
+      }
+      if (attempt === attempts || found.every((each) => columnsOf(each).length === 0)) {
+        const unmet = table.open.flatMap((check, index) => {
+          const count = found.filter((each) => each.refused.includes(index)).length
+          return count === 0 ? [] : [{ check, rows: count }]
+        })
+        return { unmet, lines, refusals }
       }
       wanting = found.map(({ row }) => row)
+      for (const each of found) {
+        const own = refusals.get(each.row) ?? new Map<number, number>()
+        refusals.set(each.row, own)
+        for (const number of columnsOf(each)) own.set(number, (own.get(number) ?? 0) + 1)
+      }
       await client.query(`DELETE FROM ${asked} WHERE ${rowColumn} = ANY ($1)`, [wanting])
     }
   }
