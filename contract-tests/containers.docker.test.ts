@@ -9,11 +9,13 @@ import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { getContainerRuntimeClient } from 'testcontainers'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { contained as postgres } from '../adapters/postgres/server.ts'
-import { contained as redis } from '../adapters/redis/server.ts'
-import type { DatastoreServer, RunningServer } from '../src/adapter.ts'
-import { type ContainerRecipe, containerServer, discardContainer } from '../src/servers/docker.ts'
+import { contained as redis, server as redisAnywhere } from '../adapters/redis/server.ts'
+import type { DatastoreServer, KeptServer, RunningServer, StartOptions } from '../src/adapter.ts'
+import { type ContainerRecipe, containerServer } from '../src/servers/docker.ts'
+import { discardContainer } from '../src/servers/docker-engine.ts'
+import { resetServers, serversIn, stopServers } from '../src/servers/kept.ts'
 import { containerFolder, startContainer, whereContainersRun } from './real-docker/containers.ts'
 
 async function withRedis<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T> {
@@ -136,10 +138,8 @@ await whereContainersRun(() => {
     ])('of %s shows its password to no one who looks at the container', async (_, recipe, version) => {
       await using own = await startContainer(recipe, { version })
       const seen = await inspect(own.directory)
-      const passwords = JSON.parse(readFileSync(join(own.directory, 'passwords.json'), 'utf8'))
       expect(new URL(own.server.adminUrl()).password).not.toBe('')
       expect(seen).not.toContain(new URL(own.server.adminUrl()).password)
-      expect(Object.keys(passwords)).toContain('container')
     })
 
     test('is stopped in good order and found again by the next run: container, port and data', async () => {
@@ -269,6 +269,74 @@ await whereContainersRun(() => {
     })
   })
 
+  describe('one that is kept', () => {
+    const version = '7.0'
+    const keep = async (directory: string, options: Partial<StartOptions> = {}): Promise<KeptServer> => {
+      if (redisAnywhere.keep === undefined) throw new Error('Redis cannot be kept')
+      return redisAnywhere.keep({ version, directory, ...options })
+    }
+    // All but these tests runs without containers where both would do.
+    beforeEach(() => void vi.stubEnv('PORTSIDE_SERVERS', 'docker'))
+    afterEach(() => void vi.unstubAllEnvs())
+
+    test('is used again by whoever asks, is stopped by its folder, and keeps its data', async () => {
+      await using folder = await containerFolder()
+      const directory = join(folder.directory, 'redis-7')
+      const first = await keep(directory)
+      expect(first.reused).toBe(false)
+      const url = await first.provision('sessions')
+      await withRedis(url, (client) => client.set('key', 'value'))
+      const second = await keep(directory)
+      expect(second).toMatchObject({ reused: true, port: first.port, identity: first.identity })
+      expect(await serversIn(folder.directory)).toMatchObject([
+        { name: 'redis-7', state: 'running', port: first.port, from: 'a container engine' },
+      ])
+      await expect(redisAnywhere.start({ version, directory })).rejects.toMatchObject({ code: 'conflict' })
+      expect(await stopServers(folder.directory)).toEqual(['redis-7'])
+      expect(await serversIn(folder.directory)).toMatchObject([{ state: 'stopped' }])
+      expect((await leftOf(directory)).containers).toMatchObject([{ running: false }])
+      const third = await keep(directory)
+      expect(third.reused).toBe(false)
+      expect(await withRedis(await third.provision('sessions'), (client) => client.get('key'))).toBe('value')
+      expect(await resetServers(folder.directory, [])).toEqual(['redis-7'])
+      expect(await leftOf(directory)).toEqual({ containers: [], volumes: [] })
+    })
+
+    test('is refused where its settings changed, unless that is accepted; the data stays', async () => {
+      await using folder = await containerFolder()
+      const directory = join(folder.directory, 'redis-7')
+      const first = await keep(directory)
+      await withRedis(await first.provision('sessions'), (client) => client.set('key', 'value'))
+      const changed = { durable: false } as const
+      await expect(keep(directory, changed)).rejects.toMatchObject({
+        code: 'precondition-failed',
+        message: expect.stringMatching(/it was durable.*portside reset/s),
+      })
+      const second = await keep(directory, { ...changed, changed: 'accept' })
+      const url = await second.provision('sessions')
+      expect(await withRedis(url, (client) => client.config('GET', 'appendonly'))).toEqual([
+        'appendonly',
+        'no',
+      ])
+      await resetServers(folder.directory, [])
+    })
+
+    test('is not silently replaced by an empty server where no container is to be used', async () => {
+      await using folder = await containerFolder()
+      const directory = join(folder.directory, 'redis-7')
+      await (await keep(directory)).stop()
+      vi.stubEnv('PORTSIDE_SERVERS', 'local')
+      const withoutContainer = [keep(directory), redisAnywhere.start({ version, directory })]
+      for (const attempt of withoutContainer) {
+        await expect(attempt).rejects.toMatchObject({
+          code: 'precondition-failed',
+          message: expect.stringMatching(/in a volume of a container engine.*PORTSIDE_SERVERS=local/s),
+        })
+      }
+      await resetServers(folder.directory, [])
+    })
+  })
+
   describe('a start', () => {
     test('that is cancelled at any moment leaves no container, and the next one succeeds', async () => {
       await using folder = await containerFolder()
@@ -394,7 +462,7 @@ await whereContainersRun(() => {
         await redis.start({ version: '7.0', directory: kept, durable: true }),
       ]
       for (const server of servers) await server.stop()
-      const passwords = readFileSync(join(kept, 'passwords.json'))
+      const names = readFileSync(join(kept, 'container.json'))
       for (const directory of [gone, kept]) rmSync(directory, { recursive: true })
       const next = await redis.start({ version: '7.0', directory: gone, durable: false })
       await next.stop()
@@ -402,7 +470,7 @@ await whereContainersRun(() => {
       expect((await leftOf(gone)).volumes).toHaveLength(1)
       expect((await leftOf(kept)).containers).toHaveLength(1)
       mkdirSync(kept)
-      writeFileSync(join(kept, 'passwords.json'), passwords)
+      writeFileSync(join(kept, 'container.json'), names)
       for (const directory of [gone, kept]) {
         await discardContainer(directory)
         expect(await leftOf(directory)).toEqual({ containers: [], volumes: [] })

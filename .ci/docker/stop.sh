@@ -9,22 +9,25 @@ directory=${1:?usage: stop.sh DIRECTORY}
 directory=$(cd "$directory" && pwd)
 if [[ ! -f $directory/.portside-docker ]]; then rmdir "$directory" 2>/dev/null; exit 0; fi
 
-# A process id may belong to someone else by now: only what names our folder is ours. The last to go are the shims,
-# which outlive dockerd where it was killed.
+# A process id may belong to someone else by now: ours are the engine's programs that name our folder, and, where
+# dockerd was killed, what outlives it: what runs in our containers, which cgroups are named after.
 ours() {
-  local each
-  for each in /proc/[0-9]*; do
-    tr '\0' ' ' <"$each/cmdline" 2>/dev/null | grep -qF -- "$directory/" || continue
-    [[ ${each#/proc/} = "$$" || ${each#/proc/} = "$BASHPID" ]] || echo "${each#/proc/}"
-  done
+  local file
+  grep -alF -- "$directory/" /proc/[0-9]*/cmdline 2>/dev/null | while read -r file; do
+    grep -qE '^(dockerd|containerd)' "${file%cmdline}comm" 2>/dev/null && echo "$file"
+  done | cut -d/ -f3
+  [[ ! $containers ]] || grep -lF -- "$containers" /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3
 }
+containers=$(ls "$directory/data/containers" 2>/dev/null)
 daemon=$(cat "$directory/dockerd.pid" 2>/dev/null)
-if [[ $daemon ]] && tr '\0' ' ' 2>/dev/null <"/proc/$daemon/cmdline" | grep -qF -- "$directory/"; then
+is_daemon() { ours | grep -qxF -- "$daemon"; }
+if [[ $daemon ]] && is_daemon; then
+  # In good order: it stops its containers first.
   kill -TERM "$daemon"
-  for _ in $(seq 300); do kill -0 "$daemon" 2>/dev/null || break; sleep 0.1; done
+  for _ in $(seq 300); do is_daemon || break; sleep 0.1; done
 fi
 for _ in $(seq 50); do
-  left=$(ours | grep -vx "$PPID")
+  left=$(ours)
   [[ $left ]] || break
   # shellcheck disable=SC2086
   kill -KILL $left 2>/dev/null

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'vitest'
 import type { DatastoreServer, RunningServer, StartOptions } from '../../src/adapter.ts'
-import { discardContainer } from '../../src/servers/docker.ts'
-import { findEngine } from '../../src/servers/docker-engine.ts'
+import { discardContainer, findEngine } from '../../src/servers/docker-engine.ts'
 
 /** Set by `run.sh`, which has brought an engine: then it is a failure that there is none. */
 const isRequired = process.env.PORTSIDE_TEST_DOCKER === 'required'

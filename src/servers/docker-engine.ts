@@ -4,11 +4,13 @@
  * or clears away what an earlier one left.
  */
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir, hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { PortError } from '../errors.ts'
 import { loadVendor } from '../services/vendor.ts'
+import { recallIn } from './folder.ts'
 import type { SourceContext } from './source.ts'
 
 type Library = typeof import('testcontainers')
@@ -285,6 +287,45 @@ export class ContainerEngine {
   #list(filter: string): ReturnType<Client['container']['list']> {
     return this.#client.container.dockerode.listContainers({ all: true, filters: { label: [filter] } })
   }
+}
+
+/** What the engine knows a folder's server by. The folder remembers it as `container`. */
+export interface ContainerNames {
+  readonly id: string
+  readonly volume: string
+}
+
+/** Stops the container of the server in `directory`; its data stays. */
+export async function stopContainer(directory: string, stopTimeoutMs: number): Promise<void> {
+  await withNames(directory, async (engine, { id }) => {
+    const container = await engine.find(id)
+    if ((await container?.inspect())?.State.Running) await container?.stop({ t: stopTimeoutMs / 1000 })
+  })
+}
+
+/** Removes the container and the data of the server in `directory`. Absent already is as well. */
+export async function discardContainer(directory: string): Promise<void> {
+  await withNames(directory, async (engine, { id, volume }) => {
+    const container = await engine.find(id)
+    if (container !== undefined) await engine.remove(container)
+    await engine.removeVolume(volume)
+    rmSync(join(directory, 'container.json'), { force: true })
+  })
+}
+
+async function withNames(
+  directory: string,
+  work: (engine: ContainerEngine, names: ContainerNames) => Promise<void>,
+): Promise<void> {
+  const names = recallIn<ContainerNames>(directory, 'container')
+  if (names === undefined) return
+  const engine = await findEngine()
+  if (typeof engine !== 'string') return work(engine, names)
+  throw new PortError({
+    code: 'unavailable',
+    outcome: 'not-applied',
+    message: `the server of ${directory} is in a container with the volume ${names.volume}, and there is ${engine}`,
+  })
 }
 
 /** Whether the engine refused because another process listens on the port. */

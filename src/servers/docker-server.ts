@@ -19,6 +19,7 @@ import type { ServerPlace } from './engine.ts'
 import { freePort, isFree } from './free-port.ts'
 import type { Guardian } from './guardian.ts'
 import { cancelled, portTaken } from './launch.ts'
+import type { Lock } from './lock.ts'
 import { checkServiceName, lockFolder } from './server.ts'
 
 const startTimeoutMs = 60_000
@@ -29,10 +30,13 @@ export class ContainerServer implements RunningServer {
   readonly #place: ServerPlace
   readonly #engine: ContainerEngine
   readonly #plan: Omit<ContainerPlan, 'hostPort'>
-  #lock: { release(): void } | undefined
+  /** Without a lock it is not this process's own, and outlives it. */
+  readonly #isKept: boolean
+  #lock: Lock | undefined
   #container: Container | undefined
   #guardian: Guardian | undefined
   #identity: ServerIdentity | undefined
+  #isReused = false
   #port = 0
   #pid = 0
   #turn: Promise<unknown> = Promise.resolve()
@@ -41,13 +45,14 @@ export class ContainerServer implements RunningServer {
     contained: ContainedEngine,
     place: ServerPlace,
     engine: ContainerEngine,
-    lock: { release(): void },
+    lock: Lock | undefined,
     plan: Omit<ContainerPlan, 'hostPort'>,
   ) {
     this.#contained = contained
     this.#place = place
     this.#engine = engine
     this.#lock = lock
+    this.#isKept = lock === undefined
     this.#plan = plan
   }
 
@@ -60,6 +65,11 @@ export class ContainerServer implements RunningServer {
   /** As the engine's own machine counts: where that is a virtual one, no process of this one. */
   get pid(): number {
     return this.#pid
+  }
+
+  /** Whether its container ran before it was asked for. */
+  get reused(): boolean {
+    return this.#isReused
   }
 
   get port(): number {
@@ -107,7 +117,7 @@ export class ContainerServer implements RunningServer {
   restart(): Promise<void> {
     return this.#inTurn(async () => {
       if ((await this.#state())?.State.Running) return
-      this.#lock ??= await lockFolder(this.#contained, this.#place.folder, this.#place)
+      if (!this.#isKept) this.#lock ??= await lockFolder(this.#contained, this.#place.folder, this.#place)
       await this.#startOn(this.#port)
     })
   }
@@ -139,7 +149,7 @@ export class ContainerServer implements RunningServer {
       const container = await this.#runOn(port)
       this.#container = container
       this.#guardian?.dismiss()
-      this.#guardian = guardContainer(this.#engine.address, container.id, stopTimeoutMs)
+      if (!this.#isKept) this.#guardian = guardContainer(this.#engine.address, container.id, stopTimeoutMs)
       this.#identity = await this.#untilReady(container, port)
       this.#port = port
       this.#pid = (await container.inspect()).State.Pid
@@ -163,12 +173,14 @@ export class ContainerServer implements RunningServer {
       const state = await this.#state()
       if (this.#container !== undefined && state !== undefined) {
         if (this.#isSame(state, port)) {
+          this.#isReused = state.State.Running
           if (!state.State.Running) await this.#container.start()
           return this.#container
         }
         await this.#engine.remove(this.#container)
         this.#container = undefined
       }
+      this.#isReused = false
       if (!(await isFree(port))) throw portTaken(port)
       return await this.#engine.run({ ...this.#plan, hostPort: port })
     } catch (cause) {

@@ -5,13 +5,22 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import type { DatastoreServer, RunningServer, StartOptions } from '../adapter.ts'
+import type { DatastoreServer, KeptServer, RunningServer, StartOptions } from '../adapter.ts'
 import { PortError } from '../errors.ts'
 import { parsePin } from '../services/pin.ts'
-import { type ContainerEngine, findEngine, identityLabel, ownLabels } from './docker-engine.ts'
+import {
+  type ContainerEngine,
+  type ContainerNames,
+  findEngine,
+  identityLabel,
+  ownLabels,
+} from './docker-engine.ts'
 import { ContainerServer } from './docker-server.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
 import { ServerFolder } from './folder.ts'
+import { listens } from './free-port.ts'
+import type { Lock } from './lock.ts'
+import { checkOrigin, rememberOrigin } from './origin.ts'
 import { checkOptions, lockFolder } from './server.ts'
 import { type ContainerSource, findPrograms } from './source.ts'
 
@@ -50,10 +59,12 @@ interface Image {
   readonly id: string
 }
 
+const sourceName = 'a container engine'
+
 /** A container engine as one of the sources of a server. */
 export function containerSource(contained: ContainedEngine): ContainerSource {
   return {
-    name: 'a container engine',
+    name: sourceName,
     async find(pin, context) {
       const engine = await findEngine()
       if (typeof engine === 'string') return engine
@@ -61,7 +72,11 @@ export function containerSource(contained: ContainedEngine): ContainerSource {
       const found = await engine.findImage(name, context)
       if (typeof found === 'string') return found
       const image = { engine, name, id: found.id }
-      return { engine: contained.engine, start: (options) => startOn(contained, image, options) }
+      return {
+        engine: contained.engine,
+        start: (options) => startOn(contained, image, options),
+        keep: (options) => keepOn(contained, image, options),
+      }
     },
   }
 }
@@ -80,56 +95,85 @@ export function containerServer(contained: ContainedEngine): DatastoreServer {
   }
 }
 
-/** Removes the container and the data of the server in `directory`. Absent already is as well. */
-export async function discardContainer(directory: string): Promise<void> {
-  const folder = new ServerFolder(directory)
-  const engine = await findEngine()
-  if (typeof engine === 'string') return
-  const { id, volume } = namesOf(folder)
-  const container = await engine.find(id)
-  if (container !== undefined) await engine.remove(container)
-  await engine.removeVolume(volume)
-}
-
 async function startOn(
   contained: ContainedEngine,
   image: Image,
   options: StartOptions,
 ): Promise<RunningServer> {
-  const { signal, onProgress = () => {}, durable = true, version } = options
   const folder = new ServerFolder(options.directory)
   const lock = await lockFolder(contained, folder, options)
   try {
-    refuseLocalData(contained, folder)
-    const programs = { version, program: (name: string) => name, env: {} }
-    const place: ServerPlace = { folder, programs, durable, signal, onProgress }
-    const { container: recipe, engine, title, stopSignal } = contained
-    const { id, volume } = namesOf(folder)
-    await image.engine.sweep(id, folder.path).catch(() => {
-      // What others left is no reason to fail.
-    })
-    const labels = ownLabels(id, folder.path, durable)
-    const data = `${engine} ${parsePin(version)[0]}`
-    const ready = await prepareVolume(image.engine, place, title, volume, data, labels)
-    const { command, env = {}, files } = recipe.setUp(place)
-    const plan = {
-      ...{ image: image.name, command, env, files, port: recipe.port, volume, stopSignal },
-      dataFolder: recipe.dataFolder(version),
+    const { kept, port } = folder.lastRun ?? {}
+    if (kept?.container && port !== undefined && (await listens(port))) {
+      throw new PortError({
+        code: 'conflict',
+        message: `${contained.title} is kept running in a container on ${folder.path}; portside down stops it, or choose another folder`,
+      })
     }
-    const identity = createHash('sha256')
-      .update(JSON.stringify([plan, image.id, labels]))
-      .digest('hex')
-    const server = new ContainerServer(contained, place, image.engine, lock, {
-      ...plan,
-      labels: { ...labels, [identityLabel]: identity },
-    })
-    await server.startOnSomePort(id, options.port)
-    ready()
-    return server
+    return await bringUp(contained, image, folder, options, lock)
   } catch (error) {
     lock.release()
     throw error
   }
+}
+
+/** Whoever keeps a server has locked its folder. */
+async function keepOn(contained: ContainedEngine, image: Image, options: StartOptions): Promise<KeptServer> {
+  const folder = new ServerFolder(options.directory)
+  const server = await bringUp(contained, image, folder, { changed: 'refuse', ...options }, undefined)
+  const { title, stopSignal } = contained
+  const { identity, pid, port, reused } = server
+  const { durable = true } = options
+  const kept = { ...identity, title, durable, stopSignal, from: sourceName, passedOver: [] }
+  folder.lastRun = { port, kept: { ...kept, container: true } }
+  return {
+    ...{ identity, pid, port, reused },
+    provision: (service) => server.provision(service),
+    adminUrl: () => server.adminUrl(),
+    async stop() {
+      await server.stop()
+      folder.lastRun = { port }
+    },
+  }
+}
+
+/** @param lock the server's own, which it releases when it is stopped; without one it outlives this process */
+async function bringUp(
+  contained: ContainedEngine,
+  image: Image,
+  folder: ServerFolder,
+  options: StartOptions,
+  lock: Lock | undefined,
+): Promise<ContainerServer> {
+  const { signal, onProgress = () => {}, durable = true, version } = options
+  const { container: recipe, engine, title, stopSignal } = contained
+  refuseLocalData(contained, folder)
+  checkOrigin(contained, folder, options)
+  const programs = { version, program: (name: string) => name, env: {} }
+  const place: ServerPlace = { folder, programs, durable, signal, onProgress }
+  const { id, volume } = namesOf(folder)
+  await image.engine.sweep(id, folder.path).catch(() => {
+    // What others left is no reason to fail.
+  })
+  const labels = ownLabels(id, folder.path, durable)
+  const data = `${engine} ${parsePin(version)[0]}`
+  const ready = await prepareVolume(image.engine, place, title, volume, data, labels)
+  const { command, env = {}, files } = recipe.setUp(place)
+  const plan = {
+    ...{ image: image.name, command, env, files, port: recipe.port, volume, stopSignal },
+    dataFolder: recipe.dataFolder(version),
+  }
+  const identity = createHash('sha256')
+    .update(JSON.stringify([plan, image.id, labels]))
+    .digest('hex')
+  const server = new ContainerServer(contained, place, image.engine, lock, {
+    ...plan,
+    labels: { ...labels, [identityLabel]: identity },
+  })
+  await server.startOnSomePort(id, options.port)
+  ready()
+  rememberOrigin(contained, folder, durable, server.identity)
+  return server
 }
 
 /**
@@ -169,7 +213,7 @@ async function prepareVolume(
 
 /** Silently starting on an empty volume would look as if the data were lost. */
 function refuseLocalData({ title }: ContainedEngine, folder: ServerFolder): void {
-  if (!existsSync(folder.data)) return
+  if (!folder.hasData) return
   throw new PortError({
     code: 'precondition-failed',
     message:
@@ -178,8 +222,11 @@ function refuseLocalData({ title }: ContainedEngine, folder: ServerFolder): void
   })
 }
 
-/** The folder's own name in the engine, kept with the passwords: who has lost those has lost the data. */
-function namesOf(folder: ServerFolder): { readonly id: string; readonly volume: string } {
-  const id = folder.password('container', randomUUID)
-  return { id, volume: `portside-${id}` }
+function namesOf(folder: ServerFolder): ContainerNames {
+  const known = folder.recall<ContainerNames>('container')
+  if (known !== undefined) return known
+  const id = randomUUID()
+  const names = { id, volume: `portside-${id}` }
+  folder.remember('container', names)
+  return names
 }

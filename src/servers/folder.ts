@@ -40,6 +40,8 @@ export interface Kept {
   readonly from: string
   /** Why those asked before it were not used. */
   readonly passedOver: readonly string[]
+  /** It is a container, which the engine knows by what the folder remembers; not a process of this machine. */
+  readonly container?: true
 }
 
 export class ServerFolder {

@@ -10,8 +10,8 @@ export {
   type ContainerSetUp,
   containerServer,
   containerSource,
-  discardContainer,
 } from './docker.ts'
+export { discardContainer } from './docker-engine.ts'
 export type { ServerCommand, ServerEngine, ServerPlace } from './engine.ts'
 export type { ServerFolder } from './folder.ts'
 export { freePort } from './free-port.ts'

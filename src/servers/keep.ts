@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { KeptServer, ServerIdentity, StartOptions } from '../adapter.ts'
 import { PortError } from '../errors.ts'
+import { stopContainer } from './docker-engine.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
 import { ServerFolder } from './folder.ts'
 import { guardByFile } from './guardian.ts'
@@ -19,6 +20,8 @@ import {
   stopOrphan,
 } from './server.ts'
 import { cannotBeHad, forcedSource, type Programs } from './source.ts'
+
+const stopTimeoutMs = 20_000
 
 /** See {@link DatastoreServer.keep}. */
 export async function keep(engine: ServerEngine, options: StartOptions): Promise<KeptServer> {
@@ -124,8 +127,9 @@ function keptServer(
 /** Stops the server that is kept on the folder, where one is. */
 export async function stopKept(folder: ServerFolder): Promise<void> {
   const { port, process: id, kept } = folder.lastRun ?? {}
-  if (port === undefined || id === undefined || kept === undefined) return
-  await endProcess(id, kept.stopSignal)
+  if (port === undefined || kept === undefined) return
+  if (kept.container) await stopContainer(folder.path, stopTimeoutMs)
+  else if (id !== undefined) await endProcess(id, kept.stopSignal)
   folder.lastRun = { port }
 }
 

@@ -5,6 +5,7 @@ import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../calls/clock.ts'
 import { invalidArgument, PortError } from '../errors.ts'
+import { discardContainer } from './docker-engine.ts'
 import { type LastRun, recallIn, ServerFolder } from './folder.ts'
 import { listens } from './free-port.ts'
 import { stopKept } from './keep.ts'
@@ -87,6 +88,8 @@ export async function resetServers(
     const chosen = names.length === 0 ? namesIn(directory) : names
     await stopNamed(directory, chosen, options)
     for (const name of chosen) {
+      // First, because the folder is what knows it.
+      await discardContainer(join(directory, name))
       // Under another name at once: cut short, this leaves no half of a server behind.
       await rename(join(directory, name), join(directory, `${name}.removed-${randomUUID()}`))
     }
@@ -139,6 +142,10 @@ async function stopNamed(
 async function statusOf(path: string, name: string): Promise<ServerStatus> {
   const { port, process: id, kept } = recallIn<LastRun>(path, 'server') ?? {}
   const base = { name, services: servicesIn(path), ...(port === undefined ? {} : { port }) }
+  if (kept?.container && port !== undefined) {
+    const { version, from, passedOver } = kept
+    return { ...base, state: (await listens(port)) ? 'running' : 'crashed', version, from, passedOver }
+  }
   if (id === undefined || port === undefined) return { ...base, state: 'stopped' }
   if (!isRunning(id)) return { ...base, state: 'crashed' }
   if (kept === undefined) return { ...base, state: 'in use', pid: id.pid }

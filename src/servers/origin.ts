@@ -15,6 +15,7 @@ interface Origin {
   readonly passwords: Readonly<Record<string, string>>
 }
 
+type OriginEngine = Pick<ServerEngine, 'engine' | 'title' | 'recipe'>
 type Asked = Pick<StartOptions, 'version' | 'durable' | 'changed'>
 
 /** Whether a server has run on the folder before. */
@@ -24,7 +25,7 @@ export function hasOrigin(folder: ServerFolder): boolean {
 
 /** Remembers it of a server that has just come up. */
 export function rememberOrigin(
-  engine: ServerEngine,
+  engine: OriginEngine,
   folder: ServerFolder,
   durable: boolean,
   { version }: ServerIdentity,
@@ -43,7 +44,7 @@ export function rememberOrigin(
  * Whether the data is to be used as it was before.
  * @throws PortError `precondition-failed` that says what changed, where changes are to be refused
  */
-export function checkOrigin(engine: ServerEngine, folder: ServerFolder, asked: Asked): boolean {
+export function checkOrigin(engine: OriginEngine, folder: ServerFolder, asked: Asked): boolean {
   const changes = changesOf(engine, folder, asked)
   if (changes.length > 0 && asked.changed === 'refuse') throw refusal(engine.title, folder.path, changes)
   return changes.length === 0
@@ -76,8 +77,9 @@ export function refusal(what: string, path: string, changes: readonly string[]):
 }
 
 /** Each as a sentence; empty where nothing changed, or nothing is known. */
-function changesOf(engine: ServerEngine, folder: ServerFolder, asked: Asked): string[] {
-  const origin = folder.hasData ? folder.recall<Origin>('origin') : undefined
+function changesOf(engine: OriginEngine, folder: ServerFolder, asked: Asked): string[] {
+  const hasData = folder.hasData || folder.recall('container') !== undefined
+  const origin = hasData ? folder.recall<Origin>('origin') : undefined
   if (origin === undefined) return []
   const { durable = true, version } = asked
   const { title } = engine

@@ -1,5 +1,6 @@
 /** Starts, watches, stops and restarts a real server; the same for every engine. */
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { DatastoreServer, RunningServer, ServerIdentity, StartOptions } from '../adapter.ts'
 import { checkFields, checkInteger, checkText } from '../calls/arguments.ts'
 import { systemClock } from '../calls/clock.ts'
@@ -60,16 +61,34 @@ export async function askContainers(
   options: StartOptions,
 ): Promise<{ readonly container?: DatastoreServer; readonly findings: string[] }> {
   const forced = forcedSource()
-  if (forced === 'local') return { findings: ['a container engine: PORTSIDE_SERVERS=local rules it out'] }
+  const inContainer = existsSync(join(options.directory, 'container.json'))
   const name = containers?.name ?? 'a container engine'
+  const without = (why: string): { findings: string[] } => {
+    if (inContainer) throw dataInContainer(title, options.directory, why)
+    return { findings: [`${name}: ${why}`] }
+  }
+  if (forced === 'local') return without('PORTSIDE_SERVERS=local rules it out')
+  // An engine that appears beside data it does not have would look as if the data were lost.
+  const local = existsSync(join(options.directory, 'data')) && !inContainer
+  if (local && forced === undefined) return without('the data there is of a server that ran without one')
   const found = (await containers?.find(options.version, options)) ?? `no image of ${title} is known`
   if (typeof found !== 'string') return { container: found, findings: [] }
-  const findings = [`${name}: ${found}`]
+  const { findings } = without(found)
   if (forced === 'docker') {
     findings.push('programs on this machine: PORTSIDE_SERVERS=docker rules them out')
     throw cannotBeHad(title, options.version, findings)
   }
   return { findings }
+}
+
+/** The error of data that is in a container's volume, where no container is to run. */
+function dataInContainer(title: string, directory: string, why: string): PortError {
+  return new PortError({
+    code: 'precondition-failed',
+    message:
+      `the data of ${title} in ${directory} is in a volume of a container engine, which is not used: ${why}; ` +
+      'nothing was touched: bring the engine back, or choose another folder to start afresh',
+  })
 }
 
 /** Programs on this machine, or the error that lists what each source has. */
