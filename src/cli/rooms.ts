@@ -5,25 +5,31 @@
 import { loadVendor } from '../services/vendor.ts'
 
 export interface Verification {
-  readonly verifying: typeof import('../../contract-tests/verify.ts')
-  readonly connecting: typeof import('../../contract-tests/connection.ts')
+  readonly verifying: Pick<typeof import('../../contract-tests/verify.ts'), 'verify'>
+  readonly connecting: Pick<typeof import('../../contract-tests/connection.ts'), 'connectTo'>
   readonly contracts: typeof import('../../contract-tests/contract.ts')
   readonly divergences: typeof import('../../contract-tests/divergences.ts')
   readonly evidence: typeof import('../../contract-tests/evidence.ts')
-  readonly places: typeof import('../../contract-tests/places/index.ts')
+  readonly places: Pick<typeof import('../../contract-tests/places/index.ts'), 'onService' | 'placeMakerOf'>
 }
 
 /** What verifies a service, for `portside verify`. */
 export async function verification(): Promise<Verification> {
-  const [verifying, connecting, contracts, divergences, evidence, places] = await Promise.all([
-    import('../../contract-tests/verify.ts'),
-    import('../../contract-tests/connection.ts'),
-    import('../../contract-tests/contract.ts'),
-    import('../../contract-tests/divergences.ts'),
-    import('../../contract-tests/evidence.ts'),
-    import('../../contract-tests/places/index.ts'),
-  ])
-  return { verifying, connecting, contracts, divergences, evidence, places }
+  // By name what nothing else imports, so that it is seen to be used.
+  const { verify } = await import('../../contract-tests/verify.ts')
+  const { connectTo } = await import('../../contract-tests/connection.ts')
+  const { onService, placeMakerOf } = await import('../../contract-tests/places/index.ts')
+  const contracts = await import('../../contract-tests/contract.ts')
+  const divergences = await import('../../contract-tests/divergences.ts')
+  const evidence = await import('../../contract-tests/evidence.ts')
+  return {
+    verifying: { verify },
+    connecting: { connectTo },
+    contracts,
+    divergences,
+    evidence,
+    places: { onService, placeMakerOf },
+  }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a contract is of the port that the service declares
