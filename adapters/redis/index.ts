@@ -66,3 +66,14 @@ export const redis: DatastoreAdapter<KeyValueStore, Redis | Cluster> = {
     return openRedis(url, context)
   },
 }
+
+/** The adapter for a service that is pinned to Valkey. It speaks Redis's protocol, and its URLs are `redis:` ones. */
+export const valkey: DatastoreAdapter<KeyValueStore, Redis | Cluster> = {
+  ...redis,
+  name: 'valkey',
+  engine: 'valkey',
+  async server() {
+    const servers = await import('./server.ts')
+    return { server: servers.valkey, isolation: servers.isolation }
+  },
+}

@@ -1,4 +1,4 @@
-/** Where Redis's programs come from. */
+/** Where the programs of Redis and Valkey come from. */
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -7,32 +7,51 @@ import { debianPackages } from '../../src/servers/debian.ts'
 import { onPath, type Programs, type ServerSource, wrongVersion } from '../../src/servers/source.ts'
 
 /** `redis-server` from the PATH. */
-export const redisPath: ServerSource = {
-  name: 'the PATH',
-  async find(pin) {
-    const findings: string[] = []
-    for (const path of await onPath('redis-server')) {
-      const programs = await programsAt(path, {})
-      const finding = typeof programs === 'string' ? programs : wrongVersion(pin, programs.version, path)
-      if (typeof programs !== 'string' && finding === undefined) return programs
-      if (finding !== undefined) findings.push(finding)
-    }
-    return findings.join(', ') || 'there is no redis-server on it'
-  },
+export const redisPath: ServerSource = pathSource('Redis')
+/** `redis-server` out of the packages of Debian and Ubuntu, in the cache. */
+export const redisDebian: ServerSource = debianSource('Redis')
+
+/** `valkey-server` from the PATH. */
+export const valkeyPath: ServerSource = pathSource('Valkey')
+/** `valkey-server` out of the packages of those releases of Debian and Ubuntu that have it, in the cache. */
+export const valkeyDebian: ServerSource = debianSource('Valkey')
+
+/** As the program itself says it. */
+type Title = 'Redis' | 'Valkey'
+
+function pathSource(title: Title): ServerSource {
+  const name = `${title.toLowerCase()}-server`
+  return {
+    name: 'the PATH',
+    async find(pin) {
+      const findings: string[] = []
+      for (const path of await onPath(name)) {
+        const programs = await programsAt(path, {}, title)
+        const finding = typeof programs === 'string' ? programs : wrongVersion(pin, programs.version, path)
+        if (typeof programs !== 'string' && finding === undefined) return programs
+        if (finding !== undefined) findings.push(finding)
+      }
+      return findings.join(', ') || `there is no ${name} on it`
+    },
+  }
 }
 
-/** `redis-server` out of the packages of Debian and Ubuntu, in the cache. */
-export const redisDebian: ServerSource = {
-  name: "the system's packages",
-  async find(pin, context) {
-    const found = await debianPackages({ main: 'redis-server', others: ['redis-tools'] }, pin, context)
-    if (typeof found === 'string') return found
-    const path = join(found.root, 'usr/bin/redis-server')
-    if (!existsSync(path)) return `there is no usr/bin/redis-server in ${found.root}; remove that folder`
-    const programs = await programsAt(path, { LD_LIBRARY_PATH: await libraryPath(found.root) })
-    if (typeof programs === 'string') return programs
-    return wrongVersion(pin, programs.version, path) ?? programs
-  },
+function debianSource(title: Title): ServerSource {
+  const engine = title.toLowerCase()
+  const packages = { main: `${engine}-server`, others: [`${engine}-tools`] }
+  return {
+    name: "the system's packages",
+    async find(pin, context) {
+      const found = await debianPackages(packages, pin, context)
+      if (typeof found === 'string') return found
+      const path = join(found.root, 'usr/bin', packages.main)
+      if (!existsSync(path))
+        return `there is no usr/bin/${packages.main} in ${found.root}; remove that folder`
+      const programs = await programsAt(path, { LD_LIBRARY_PATH: await libraryPath(found.root) }, title)
+      if (typeof programs === 'string') return programs
+      return wrongVersion(pin, programs.version, path) ?? programs
+    },
+  }
 }
 
 /** Debian keeps libraries one folder below, named after the machine's kind. */
@@ -46,12 +65,16 @@ async function libraryPath(root: string): Promise<string> {
   return below.flat().join(':')
 }
 
-async function programsAt(path: string, env: Readonly<Record<string, string>>): Promise<Programs | string> {
+async function programsAt(
+  path: string,
+  env: Readonly<Record<string, string>>,
+  title: Title,
+): Promise<Programs | string> {
   try {
     const said = await run(path, ['--version'], { env: { ...process.env, ...env } })
     // "Redis server v=7.0.15 sha=…": Valkey, which some systems install under the same name, says its own.
-    const version = /^Redis server v=(\S+)/m.exec(said)?.[1]
-    if (version === undefined) return `${path} is no Redis: it says "${said.trim().slice(0, 80)}"`
+    const version = new RegExp(`^${title} server v=(\\S+)`, 'm').exec(said)?.[1]
+    if (version === undefined) return `${path} is no ${title}: it says "${said.trim().slice(0, 80)}"`
     return { version, env, program: (name) => join(dirname(path), name) }
   } catch (error) {
     if (!(error instanceof CommandError)) throw error

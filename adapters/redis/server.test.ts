@@ -15,7 +15,7 @@ import { delimiter, join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { RunningServer, StartOptions } from '../../src/adapter.ts'
-import { server } from './server.ts'
+import { server, valkey } from './server.ts'
 
 let folder: string
 let directory: string
@@ -151,6 +151,28 @@ describe('the programs', () => {
       code: 'unsupported',
       message: expect.stringContaining('no Redis'),
     })
+  })
+
+  test('of Valkey that no source has: the message lists what each has, and that Redis is not it', async () => {
+    programs({
+      'valkey-server': 'echo "Redis server v=7.2.4 sha=0"',
+      dpkg: 'exit 1',
+      'apt-get': 'exit 0',
+      'apt-cache': 'exit 0',
+    })
+    const error = await valkey.start({ version: '8.0', directory }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'unsupported', details: { pinned: '8.0' } })
+    expect(String(error)).toMatch(
+      /Valkey 8\.0 is pinned and cannot be had here[\s\S]*a container engine: [\s\S]*valkey-server is no Valkey[\s\S]*it has no valkey-server/,
+    )
+    expect(existsSync(join(directory, 'data'))).toBe(false)
+  })
+
+  test('of Valkey are found under its own name', async () => {
+    programs({ 'valkey-server': 'echo "Valkey server v=8.0.1 sha=0"' })
+    const { valkeyPath } = await import('./programs.ts')
+    expect(await valkeyPath.find('8.0', {})).toMatchObject({ version: '8.0.1' })
+    expect(await valkeyPath.find('7.2', {})).toContain('found 8.0.1')
   })
 
   test('that do not run here are told with what they say', async () => {

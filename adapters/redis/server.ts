@@ -1,5 +1,5 @@
 /**
- * Starts a real Redis: the `redis-server` on the PATH, or the system's packages unpacked into the cache. One
+ * Starts a real Redis or Valkey: the server on the PATH, or the system's packages unpacked into the cache. One
  * numbered keyspace for each service; a password; loopback only.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { freePort } from '../../src/servers/free-port.ts'
 import { datastoreServer } from '../../src/servers/server.ts'
 import { redisContainer } from './container.ts'
 import { parseIdentity } from './identity.ts'
-import { redisDebian, redisPath } from './programs.ts'
+import { redisDebian, redisPath, valkeyDebian, valkeyPath } from './programs.ts'
 
 export { isolation } from './places.ts'
 
@@ -30,11 +30,16 @@ export const server: DatastoreServer = datastoreServer({
 /** The same from the official image `redis`, in a container or nowhere. */
 export const contained: DatastoreServer = containerServer(inContainer)
 
-/** Valkey from its official image: no package that this house knows brings it. */
-export const valkey: DatastoreServer = containerServer({
-  ...single,
-  ...{ engine: 'valkey', title: 'Valkey' },
-  container: redisContainer('valkey/valkey', configuration),
+const singleValkey: ServerEngine = {
+  ...engine(() => [], 'valkey-server'),
+  ...{ engine: 'valkey', title: 'Valkey', sources: [valkeyPath, valkeyDebian] },
+}
+const valkeyInContainer = { ...singleValkey, container: redisContainer('valkey/valkey', configuration) }
+
+/** A single Valkey: from its image, the `valkey-server` on the PATH, or the system's packages where they have it. */
+export const valkey: DatastoreServer = datastoreServer({
+  ...singleValkey,
+  containers: containerSource(valkeyInContainer),
 })
 
 /**
@@ -52,6 +57,7 @@ export function clusterNode(password: string): DatastoreServer {
 
 function engine(
   settingsOf: (place: ServerPlace) => readonly string[] | Promise<readonly string[]>,
+  program = 'redis-server',
 ): ServerEngine {
   return {
     engine: 'redis',
@@ -71,7 +77,7 @@ function engine(
         mode: 0o600,
       })
       const env = { PATH: process.env.PATH ?? '', LC_ALL: 'C', TZ: 'UTC', ...programs.env }
-      return { file: programs.program('redis-server'), args: [file], cwd: folder.data, env }
+      return { file: programs.program(program), args: [file], cwd: folder.data, env }
     },
     identify: (place, port) => withAdmin(place, port, identity),
     provision(place, port, service) {

@@ -16,11 +16,12 @@ test('portside dev brings up what the program needs and leaves nothing but .port
     const command = [cli, 'dev', '--services', services, '--', process.execPath, main]
     const first = await promisify(execFile)(process.execPath, command, { cwd: folder })
     expect(first.stdout).toBe('order 1 taken, mail sent\n')
-    // The data outlives the command.
+    // The servers and their data outlive the command.
     const second = await promisify(execFile)(process.execPath, command, { cwd: folder })
     expect(second.stdout).toBe('order 2 taken, mail sent\n')
     expect(await readdir(folder)).toEqual(['.portside'])
   } finally {
+    await promisify(execFile)(process.execPath, [cli, 'down'], { cwd: folder })
     await rm(folder, { recursive: true, force: true })
   }
 })
