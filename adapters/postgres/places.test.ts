@@ -233,8 +233,12 @@ describe('the template', () => {
   test('is built by one of many processes that come at once', async () => {
     const log = join(folder, 'many.log')
     const key = randomUUID()
-    const urls = await Promise.all([1, 2, 3].map(() => firstLine(start('end', key, log))))
+    const processes = [1, 2, 3].map(() => start('end', key, log))
+    const exits = processes.map((child) => once(child, 'exit'))
+    const urls = await Promise.all(processes.map(firstLine))
     expect(new Set(urls.map(nameOf)).size).toBe(3)
+    // Each to its end: what closing still has to do keeps a process that has nothing else.
+    expect(await Promise.all(exits)).toEqual([1, 2, 3].map(() => [0, null]))
     expect(readFileSync(log, 'utf8')).toBe('built\n')
   })
 

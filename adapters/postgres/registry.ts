@@ -133,6 +133,8 @@ export class Registry {
   }
 
   async close(): Promise<void> {
+    // Until it has ended this is something to do, even for a program that has nothing else.
+    ;(this.#presence.connection.stream as Socket).ref()
     await Promise.allSettled([this.pool.end(), this.#presence.end()])
   }
 }

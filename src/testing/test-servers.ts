@@ -12,7 +12,7 @@ import { takeLock } from '../servers/lock.ts'
 import { type ServerUse, useServer } from './linger.ts'
 
 /** Where servers for tests are kept, from the working directory. */
-export const testServersFolder = join('.portside', 'tests')
+export const testServersFolder: string = join('.portside', 'tests')
 
 /** How long to wait for another process that is starting the same server, which may have to fetch it first. */
 const othersStartMs = 240_000
