@@ -2,7 +2,7 @@
 import { keepServices, type UpServer } from '../servers/keep-services.ts'
 import { type AnyService, type Services, urlVariable } from '../services/declare.ts'
 import { type Command, exitCodes } from './command.ts'
-import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { loadServices, parseCommandLine } from './declaration.ts'
 import { exitCodeOf, Signals } from './signals.ts'
 import { table } from './table.ts'
 
@@ -10,8 +10,8 @@ import { table } from './table.ts'
 export const directoryOption = { directory: { type: 'string' } } as const
 
 export const upOptions = {
-  ...servicesOption,
-  ...directoryOption,
+  services: { type: 'string' },
+  directory: { type: 'string' },
   'accept-changes': { type: 'boolean' },
 } as const
 
