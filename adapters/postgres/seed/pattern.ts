@@ -40,7 +40,10 @@ const escapes: Readonly<Record<string, string>> = { d: digits, w: `${plain}_`, s
  * The texts of at most `longest` characters of a POSIX regular expression; `undefined` where it is not understood or
  * has longer ones only.
  */
-export function languageOf(pattern: string, longest = Number.POSITIVE_INFINITY): Language | undefined {
+export function languageOf(
+  pattern: string,
+  longest: number = Number.POSITIVE_INFINITY,
+): Language | undefined {
   try {
     return fitting(longest, (unbounded) => {
       const reader = new Reader(pattern, unbounded)
@@ -74,7 +77,10 @@ function fitting(longest: number, make: (unbounded: number) => Language): Langua
 }
 
 /** The texts of a LIKE pattern: `%` for a few letters, `_` for one. */
-export function likeLanguage(pattern: string, longest = Number.POSITIVE_INFINITY): Language | undefined {
+export function likeLanguage(
+  pattern: string,
+  longest: number = Number.POSITIVE_INFINITY,
+): Language | undefined {
   return fitting(longest, (unbounded) => likeParts(pattern, unbounded))
 }
 

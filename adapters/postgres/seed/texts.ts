@@ -166,7 +166,7 @@ const low60 = (1n << 60n) - 1n
 
 /** Version 4 to all appearances: 60 bits of chance, and 60 that no other index has (times an odd number, within a power of two). */
 function uuid(chance: string, index: number): string {
-  const own = ((BigInt(index) * spread) & low60).toString(16).padStart(15, '0')
+  const own = ((BigInt(index + 1) * spread) & low60).toString(16).padStart(15, '0')
   return `${own.slice(0, 8)}-${own.slice(8, 12)}-4${own.slice(12)}-8${chance.slice(0, 3)}-${chance.slice(3, 15)}`
 }
 
