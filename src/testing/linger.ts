@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { systemClock } from '../calls/clock.ts'
 
 /** How long a server takes to stop at most; whoever says for longer that it is stopping is gone. */
@@ -61,7 +61,8 @@ export interface ServerWatch {
 
 /** Says that this process is about to use the server in `folder`, after waiting for one that is being stopped. */
 export async function useServer(folder: string): Promise<ServerUse> {
-  const users = join(folder, 'users')
+  // Whole paths: the shell works from the root folder.
+  const users = resolve(folder, 'users')
   mkdirSync(users, { recursive: true })
   const own = join(users, `${process.pid}.${randomUUID()}.user`)
   writeFileSync(own, '')
@@ -77,7 +78,7 @@ export async function useServer(folder: string): Promise<ServerUse> {
       const seconds = String(Math.ceil(lingerMs / 1_000))
       const child: ChildProcess = spawn(
         '/bin/sh',
-        ['-c', lingerScript, 'portside-linger', users, own, seconds, String(pid), file],
+        ['-c', lingerScript, 'portside-linger', users, own, seconds, String(pid), resolve(file)],
         { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' },
       )
       // Without it the server stays until someone stops it.

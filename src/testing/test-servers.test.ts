@@ -22,7 +22,9 @@ afterEach(async () => {
 /** A process with tests, which ends by itself or holds on to what it has. */
 function start(lingerMs: number, ...more: readonly string[]): ChildProcess {
   const file = fileURLToPath(new URL('./fixtures/isolation/servers.ts', import.meta.url))
-  const child = spawn(process.execPath, [file, directory, String(lingerMs), ...more], {
+  // Named from the working directory, as by default.
+  const child = spawn(process.execPath, [file, 'tests', String(lingerMs), ...more], {
+    cwd: directory,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.push(child)
@@ -75,14 +77,14 @@ test.runIf(process.platform === 'linux')(
   'what was not written through is not trusted after the machine went down',
   async () => {
     await envOf(start(60_000))
-    const [name = ''] = readdirSync(directory).filter(
+    const [name = ''] = readdirSync(join(directory, 'tests')).filter(
       (each) => each.startsWith('postgresql') && !each.includes('.boot'),
     )
-    const mark = join(directory, name, 'mark')
+    const mark = join(directory, 'tests', name, 'mark')
     writeFileSync(mark, '')
     await envOf(start(60_000))
     expect(existsSync(mark)).toBe(true)
-    writeFileSync(join(directory, `${name}.boot`), 'another run of the machine')
+    writeFileSync(join(directory, 'tests', `${name}.boot`), 'another run of the machine')
     await envOf(start(60_000))
     expect(existsSync(mark)).toBe(false)
   },
