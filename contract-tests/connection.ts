@@ -4,7 +4,7 @@ import { systemClock } from '../src/calls/clock.ts'
 import { type CallEvent, type Guarded, guard, type Intercept } from '../src/calls/guard.ts'
 import { invalidArgument, PortError } from '../src/errors.ts'
 import { ServiceUrl } from '../src/services/url.ts'
-import type { OpenSubject } from './contract.ts'
+import { isEmulated } from './emulated.ts'
 import { type Connection, type OpenDriver, type Really, wrongPassword } from './places/place.ts'
 
 export interface ConnectOptions<T extends object> {
@@ -23,6 +23,8 @@ export interface ConnectOptions<T extends object> {
 export interface OwnedConnection<T extends object> extends Connection<T> {
   /** Closes every client that is still open, without waiting for calls under way. */
   closeAll(): Promise<void>
+  /** Whether what answers is one of this package's emulators. */
+  readonly isEmulated: boolean
 }
 
 /** Connects, and asks the service whether it is there, takes the credentials and refuses others. */
@@ -60,7 +62,9 @@ export async function connectTo<T extends object>(options: ConnectOptions<T>): P
         () => false,
         (error: unknown) => PortError.is(error) && error.code === 'unauthenticated',
       ))
+  const endpoint = adapter.endpoint?.(url)
   return {
+    isEmulated: endpoint !== undefined && (await isEmulated(endpoint)),
     refuses,
     name: options.name,
     adapter: adapter.name,

@@ -41,6 +41,7 @@ export interface VerifyOptions<T extends object> {
 
 export interface VerifyReport {
   readonly subject: string
+  readonly kind: Subject<object>['kind']
   readonly server: ServerProduct | undefined
   readonly contract: string
   readonly results: readonly BehaviourResult[]
@@ -93,7 +94,7 @@ export async function verify<T extends object>(options: VerifyOptions<T>): Promi
   writeFileSync(file, lines.join(''))
   const place = await options.makePlace(connection)
   options.onPlace?.(place.description)
-  const subject = subjectOf(options, place, server)
+  const subject = subjectOf(options, connection, place, server)
   const end = (): void => void connection.closeAll()
   signal.addEventListener('abort', end, { once: true })
   // What no one waits for any more must not end the process, and leave the place behind.
@@ -125,24 +126,33 @@ export async function verify<T extends object>(options: VerifyOptions<T>): Promi
     process.removeListener('unhandledRejection', onStray)
   }
   const found = [...results.values()]
-  const report = { subject: options.subject, server, contract: head.contract, results: found }
+  const report = {
+    subject: options.subject,
+    kind: subject.kind,
+    server,
+    contract: head.contract,
+    results: found,
+  }
   if (signal.aborted) return { ...report, problems: [], evidence: undefined, interrupted: true }
   rmSync(file, { force: true })
   const problems = divergenceProblems(contract, subject, divergences, found)
   const evidence =
-    only === undefined ? writeEvidence(evidenceOf(options, server, found), options.folder) : undefined
+    only === undefined
+      ? writeEvidence(evidenceOf(options, subject, server, found), options.folder)
+      : undefined
   return { ...report, problems, evidence, interrupted: false }
 }
 
 function subjectOf<T extends object>(
   { subject: id, adapter }: VerifyOptions<T>,
+  { isEmulated }: OwnedConnection<T>,
   place: Place<T>,
   server: ServerProduct | undefined,
 ): Subject<T> {
   return {
     id,
     name: id,
-    kind: 'real',
+    kind: isEmulated ? 'emulator' : 'real',
     adapter,
     server: async () => server,
     open: () => place.open(),
@@ -152,13 +162,14 @@ function subjectOf<T extends object>(
 
 function evidenceOf<T extends object>(
   { contract, subject, adapter, portside }: VerifyOptions<T>,
+  { kind }: Subject<T>,
   server: ServerProduct | undefined,
   results: readonly BehaviourResult[],
 ): Parameters<typeof writeEvidence>[0] {
   return makeEvidence({
     contract,
     subject,
-    kind: 'real',
+    kind,
     adapter,
     server,
     results,

@@ -149,7 +149,7 @@ async function send(
     isWhole && mayHaveBody && headers['content-length'] === undefined
       ? { 'content-length': Buffer.byteLength(body) }
       : {}
-  response.writeHead(status, { ...headers, ...length })
+  response.writeHead(status, { server: 'portside-emulator', ...headers, ...length })
   if (request.method === 'HEAD' || !mayHaveBody) response.end()
   else if (isWhole) response.end(body)
   else await pipeline(Readable.from(body, { objectMode: false }), response)

@@ -69,6 +69,7 @@ const verify = (args: readonly string[], env?: Readonly<Record<string, string>>)
 
 interface Report {
   readonly server: unknown
+  readonly kind: string
   readonly counts: Readonly<Record<'passed' | 'failed' | 'skipped' | 'diverged', number>>
   readonly results: readonly { readonly id: string; readonly outcome: string; readonly reason?: string }[]
   readonly evidence: string | undefined
@@ -244,6 +245,8 @@ describe('on someone else’s API', () => {
       expect(fake.outbox).toEqual([])
       expect(skippedFor(quiet, /would send real mail/)).toBeGreaterThan(0)
       expect(quiet.counts).toMatchObject({ passed: 0, failed: 0 })
+      // What an emulator shows says nothing of any real server.
+      expect(quiet.kind).toBe('emulator')
 
       const consent = ['--really', '--sender', 'shop@own.example', '--recipient', 'me@own.example']
       const loud = reportOf(await verify(['mail', '--only', 'common/signal', '--json', ...consent], env))

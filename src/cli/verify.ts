@@ -186,11 +186,16 @@ function tellReport(
       if (result.outcome === 'diverged') return { id, outcome, reason: result.divergence.difference }
       return result.outcome === 'skipped' ? { id, outcome, reason: result.reason } : { id, outcome }
     })
-    const { subject, contract } = report
-    print(JSON.stringify({ subject, server, contract, interrupted, counts, results, problems, evidence }))
+    const { subject, kind, contract } = report
+    const about = { subject, kind, server, contract, interrupted }
+    print(JSON.stringify({ ...about, counts, results, problems, evidence }))
   } else {
     const on =
-      server === undefined ? 'a server that does not say which it is' : `${server.product} ${server.version}`
+      report.kind === 'emulator'
+        ? 'an emulator, which confirms nothing of a real server'
+        : server === undefined
+          ? 'a server that does not say which it is'
+          : `${server.product} ${server.version}`
     const parts = Object.entries(counts).map(([outcome, number]) => `${number} ${outcome}`)
     print(`${name} on ${on}: ${parts.join(', ')}`)
     if (evidence !== undefined) print(`evidence: ${evidence}`)
