@@ -13,6 +13,7 @@ interface Mutant {
     | 'Survived'
     | 'NoCoverage'
     | 'Ignored'
+    | 'Pending'
     | 'CompileError'
     | 'RuntimeError'
   readonly location: { readonly start: Place; readonly end: Place }
@@ -47,7 +48,7 @@ const { PORTSIDE_MUTATION_SAMPLE: shareTaken = '1', PORTSIDE_MUTATION_SEED: seed
 const sample = { share: Number(shareTaken), ...(shareTaken !== '1' && { seed }) }
 
 const files = Object.entries(report.files).map(([file, { source, mutants }]) => {
-  const judged = mutants.filter(({ status }) => !/^(Ignored|.*Error)$/.test(status))
+  const judged = mutants.filter(({ status }) => /^(Killed|Timeout|Survived|NoCoverage)$/.test(status))
   const missed = judged.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
   const explanationOf = ({ location, replacement }: Mutant): Explained | undefined =>
     explained.find(

@@ -49,6 +49,7 @@ const controls = new Set([
 // Held by the table tests of `errors.ts`: no server can be made to say all of it.
 const tables = new Set([
   'aboutCredentials',
+  'advice',
   'answered',
   'badCommand',
   'byStatus',
@@ -63,6 +64,7 @@ const tables = new Set([
   'noTls',
   'notConnected',
   'notSent',
+  'reasons',
   'replies',
   'statuses',
   'systemCodes',
@@ -82,7 +84,7 @@ const ignorer = {
     const [declared] = node.type === 'VariableDeclaration' ? (node.declarations ?? []) : []
     const name = declared?.id.name ?? ''
     if (name === 'fake') return 'what attach makes a fake with'
-    if (tables.has(name)) return 'a table of the vendor’s codes'
+    if (tables.has(name)) return 'a table of the vendor’s codes, or of words for them'
     return undefined
   },
 }

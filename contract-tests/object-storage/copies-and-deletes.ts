@@ -1,6 +1,8 @@
 /** What holds for copying and deleting. */
 import assert from 'node:assert/strict'
 import { compareUtf8 } from '../../src/calls/arguments.ts'
+import { PortError } from '../../src/errors.ts'
+import type { BulkResult } from '../../src/ports/bulk.ts'
 import { expectPortError } from '../expect.ts'
 import { type ObjectBehaviour, oddKeys, pattern, severalPartsBytes, textAt } from './samples.ts'
 
@@ -191,6 +193,41 @@ export const copiesAndDeletes: readonly ObjectBehaviour[] = [
         (await port.list()).objects.map(({ key }) => key),
         ['kept'],
       )
+    },
+  },
+  {
+    id: 'delete-many/part-of-them-fails',
+    sentence:
+      'Where a part of many keys cannot be deleted, the call rejects only if nothing was; else each key says which it is.',
+    needs: ['force'],
+    async check({ port, force }) {
+      // More than any service takes in one request; the first and the last are there.
+      const keys = Array.from({ length: 1_500 }, (_, index) => `k${String(index).padStart(4, '0')}`)
+      const there = ['k0000', 'k1499']
+      for (const key of there) await port.put(key, 'x')
+      force?.('deleteMany', { error: 'unavailable' })
+      const result = await port.deleteMany(keys).catch((error: unknown) => error)
+      const left = (await port.list()).objects.map(({ key }) => key)
+      if (PortError.is(result)) {
+        assert.equal(result.code, 'unavailable')
+        assert.deepEqual(left, there, 'it rejects, and yet something was deleted')
+        return
+      }
+      const { items, ok } = result as BulkResult
+      assert.equal(ok, false)
+      assert.deepEqual(
+        items.map(({ key }) => key),
+        keys,
+      )
+      for (const { key, error } of items) {
+        if (error === undefined) assert.ok(!left.includes(key), `${key} is there`)
+        else {
+          assert.deepEqual([error.code, error.subject, error.retryable], ['unavailable', key, true])
+          if (there.includes(key)) assert.ok(left.includes(key), `${key} is gone`)
+        }
+      }
+      assert.ok((await port.deleteMany(keys)).ok)
+      assert.deepEqual((await port.list()).objects, [])
     },
   },
   {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { PortError } from '../../src/errors.ts'
 import type { ObjectBody, ObjectStorage, PutOptions } from '../../src/ports/object-storage.ts'
+import { overNetwork } from '../common/network.ts'
 import { expectPortError } from '../expect.ts'
 import {
   bytesOf,
@@ -248,6 +249,28 @@ export const uploads: readonly ObjectBehaviour[] = [
       await guarded.close()
       assert.equal(await openUploads(), 0)
     },
+  },
+  {
+    id: 'upload/cancelled-as-it-begins-leaves-no-parts',
+    sentence:
+      'An upload that is cancelled while the service begins it ends at once, and closing leaves no trace of it.',
+    needs: ['inside', 'network'],
+    check: (context) =>
+      overNetwork(context, async (guarded, network) => {
+        const { openUploads } = insideOf(context)
+        for (const afterMs of [20, 60, 120]) {
+          network.delay(100)
+          const controller = new AbortController()
+          const { signal } = controller
+          const put = guarded.port.put('aborted', pattern(overOnePartBytes), { signal })
+          setTimeout(() => controller.abort(), afterMs)
+          await expectPortError(put, 'cancelled', { outcome: 'not-applied' })
+          network.mend()
+          assert.equal(await guarded.port.head('aborted'), undefined)
+        }
+        await guarded.close()
+        assert.equal(await openUploads(), 0)
+      }),
   },
   {
     id: 'upload/refused-leaves-no-parts',
