@@ -106,7 +106,7 @@ describe('a server', () => {
     const status = await portside(['status'])
     expect(status.code).toBe(1)
     expect(status.out).toMatch(/^postgresql-17 +crashed/m)
-    expect((await upPostgres()).code).toBe(0)
+    expect(await upPostgres()).toMatchObject({ code: 0 })
     expect((await urls()).ORDERS_URL).toBe(url)
     expect(await query(url, 'select id from kept')).toEqual([{ id: 1 }])
     await client.end().catch(() => {})

@@ -12,6 +12,8 @@ import { type Guardian, guardServer } from './guardian.ts'
 import { identifyProcess, isRunning, killTree, type ProcessId } from './processes.ts'
 
 const startTimeoutMs = 60_000
+/** How long the processes of a server that was killed may take to notice. */
+const killedMs = 15_000
 
 /** A server whose process this one started. */
 export interface Launched {
@@ -39,6 +41,7 @@ export async function launchOnSomePort(
     return launch(engine, place, wanted)
   }
   const candidates = [...usual]
+  const end = Date.now() + killedMs
   for (let tries = 1; ; tries += 1) {
     let port = candidates.shift()
     while (port !== undefined && !(await isFree(port))) port = candidates.shift()
@@ -47,7 +50,15 @@ export async function launchOnSomePort(
       return await launch(engine, place, port)
     } catch (error) {
       // Someone was faster: between asking for a free port and listening on it, any process may take it.
-      const taken = PortError.is(error) && error.code === 'unavailable' && !(await isFree(port))
+      if (!PortError.is(error) || error.code !== 'unavailable') throw error
+      if (/still in use|lock file .* already exists/.test(error.message) && Date.now() < end) {
+        // A server that was killed stays for a moment, until the system has taken notice, or what it had started has.
+        await systemClock.sleep(250, place.signal)
+        candidates.unshift(port)
+        tries -= 1
+        continue
+      }
+      const taken = !(await isFree(port))
       if (!taken || tries >= 5) throw error
     }
   }
