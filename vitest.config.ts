@@ -9,6 +9,8 @@ const config: ViteUserConfig = defineConfig({
     globalSetup: ['contract-tests/servers.setup.ts'],
     // The tests of servers mostly wait: with vitest's own choice, one fewer than there are cores, two cores stand idle.
     maxWorkers: Math.max(3, availableParallelism()),
+    // This repository's own runs leave nothing behind for long.
+    env: { PORTSIDE_TEST_LINGER_MS: '3000' },
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -44,7 +44,10 @@ export interface PlacesOptions<M extends Services> {
   readonly datastores?: { readonly [K in BoundedNames<M>]?: DatastoreTestOptions<PortOf<M[K]>> }
   /** Where the servers are kept, from the working directory. @default '.portside/tests' */
   readonly directory?: string
-  /** How long the servers stay up after the last process of tests has ended. @default 600_000, ten minutes */
+  /**
+   * How long the servers stay up after the last process of tests has ended, in milliseconds, up to a day.
+   * @default what `PORTSIDE_TEST_LINGER_MS` says, else 600_000, ten minutes
+   */
   readonly lingerMs?: number
   /** Called with one line for each step that may take long, and for what is kept of a failed test. @default to standard error */
   readonly onProgress?: (message: string) => void
@@ -91,8 +94,9 @@ export class PlacesSupply {
     const bounded = Object.entries<AnyService>(services).filter(
       (entry): entry is [string, Bounded] => entry[1].boundary === 'bounded',
     )
-    const { onProgress = tell, lingerMs } = options
-    if (lingerMs !== undefined) checkInteger('lingerMs', lingerMs, { min: 0, max: 86_400_000 })
+    const { onProgress = tell } = options
+    const lingerMs = options.lingerMs ?? Number(process.env.PORTSIDE_TEST_LINGER_MS ?? 600_000)
+    checkInteger('lingerMs (or PORTSIDE_TEST_LINGER_MS)', lingerMs, { min: 0, max: 86_400_000 })
     checkDatastores(
       bounded.map(([name]) => name),
       options,
@@ -101,7 +105,7 @@ export class PlacesSupply {
     const servers = new Map<string, Promise<TestServer>>()
     const serverOf = async ({ adapters: [adapter], version }: Bounded): Promise<TestServer> => {
       const { server } = await adapter.server()
-      const { directory = testServersFolder, lingerMs = 600_000 } = options
+      const { directory = testServersFolder } = options
       const started = await testServer(server, { version, directory, lingerMs, onProgress })
       closers.unshift(started.close)
       return started
