@@ -16,8 +16,6 @@ import { checkOrigin, checkPasswords, rememberOrigin } from './origin.ts'
 import { isRunning, killTree, type ProcessId, signalProcess, waitUntilGone } from './processes.ts'
 import { cannotBeHad, type Found, findFirst, forcedSource, type Programs } from './source.ts'
 
-export { cancelled, portTaken } from './launch.ts'
-
 const stopTimeoutMs = 20_000
 /** How long a start waits for another process to give the folder up: one that is just ending takes a moment. */
 const lockWaitMs = 5_000
