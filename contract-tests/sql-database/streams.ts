@@ -188,4 +188,23 @@ export const streamBehaviours: readonly SqlBehaviour[] = [
       }
     },
   },
+  {
+    id: 'stream/leaves-nothing-in-its-transaction',
+    sentence: 'A stream inside a transaction leaves no cursor open, read to its end or left early.',
+    async check({ port }) {
+      await port.transaction(async (transaction) => {
+        const rows = (): AsyncIterable<unknown> =>
+          transaction.stream(sql`SELECT generate_series(1, 10) AS number`, { batchRows: 3 })
+        assert.equal((await collect(rows())).length, 10)
+        // The nameless one is that of this question itself.
+        const cursors = sql`SELECT name FROM pg_cursors WHERE name <> ''`
+        assert.deepEqual(await transaction.query(cursors), [], 'read to its end')
+        for await (const row of rows()) {
+          assert.deepEqual(row, { number: 1 })
+          break
+        }
+        assert.deepEqual(await transaction.query(cursors), [], 'left early')
+      })
+    },
+  },
 ]

@@ -162,4 +162,18 @@ export const valueBehaviours: readonly SqlBehaviour[] = [
       }
     },
   },
+  {
+    id: 'value/bytes-in-either-form',
+    sentence: 'Bytes come back the same where the server is set to write them in its older form.',
+    async check({ port }) {
+      const bytes = Uint8Array.from({ length: 256 }, (_, index) => index)
+      await port.transaction(async (transaction) => {
+        await transaction.execute(sql`SET LOCAL bytea_output = 'escape'`)
+        const [row] = await transaction.query(
+          sql`SELECT ${bytes}::bytea AS bytes, ARRAY[${bytes}::bytea] AS list`,
+        )
+        assert.deepEqual(row, { bytes, list: [bytes] })
+      })
+    },
+  },
 ]
