@@ -38,7 +38,9 @@ interface Import {
 /** Tests and what sets them up may import whatever they test; a runner's glue may import its runner. */
 const isFree = (path: string): boolean =>
   /\.(test|test-d|setup)\.ts$|(^|\/)(fixtures\/|vitest\.config\.ts$)/.test(path) ||
-  /^contract-tests\/(vitest|node-test|servers|record-evidence|fidelity|mutation\/.*|real-[^/]+\/.*)(\.ts)?$/.test(path)
+  /^contract-tests\/(vitest|node-test|servers|record-evidence|fidelity|mutation\/.*|real-[^/]+\/.*)(\.ts)?$/.test(
+    path,
+  )
 
 /** The packages that a file may import, besides Node's own modules. */
 function packagesOf(path: string): readonly string[] {
