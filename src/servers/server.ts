@@ -33,13 +33,14 @@ export function datastoreServer(engine: ServerEngine): DatastoreServer {
       const lock = await lockFolder(engine, folder, options)
       try {
         refuseKept(engine, folder)
-        checkPasswords(engine, folder)
         checkOrigin(engine, folder, options)
         await stopOrphan(engine, folder, options)
         const { signal, onProgress = () => {}, durable = true } = options
         const { found: programs } = await findLocal(engine, options, findings)
         const place: ServerPlace = { folder, programs, durable, signal, onProgress }
         await prepare(engine, place)
+        // After the engine's own look at the data: what is none of its own is no matter of passwords.
+        checkPasswords(engine, folder)
         const server = new Server(engine, place, lock)
         await server.start(options.port)
         rememberOrigin(engine, folder, durable, server.identity)
