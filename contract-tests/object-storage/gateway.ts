@@ -122,6 +122,8 @@ export class S3Gateway {
     })
     try {
       const sent = pipeline(incoming, passed)
+      // Heard below, but perhaps not at once: the client may leave while the answer is waited for.
+      sent.catch(() => {})
       const answer = await answered
       if (loseAnswer) {
         for await (const _ of answer);
