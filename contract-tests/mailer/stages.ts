@@ -180,11 +180,12 @@ export const stages: readonly Behaviour<Mailer>[] = [
       const text = `5.6.0 not like this, ${'and never again '.repeat(25)}`
       reply('content', { code: 554, text })
       const { message } = await expectPortError(context.port.send(hello), 'rejected', content)
-      assert.match(message, /554 5\.6\.0 not like this, and never/)
+      // A server may break a long reply into lines.
+      assert.match(message, /554[ -]5\.6\.0 not like this, and never/)
       assert.ok(message.length < 300, `${message.length} characters`)
       reply('rcpt', { code: 550, text })
       const { refused } = await context.port.send({ ...hello, cc: ['bob@example.org'] })
-      assert.match(refused[0]?.reason ?? '', /550 5\.6\.0 not like this, and never/)
+      assert.match(refused[0]?.reason ?? '', /550[ -]5\.6\.0 not like this, and never/)
       assert.ok((refused[0]?.reason.length ?? 0) <= 200, `${refused[0]?.reason.length} characters`)
     },
   },
