@@ -224,11 +224,15 @@ describe('on a database that others use', () => {
     expect({ code: ended.code, failed: report.counts.failed }).toEqual({ code: 0, failed: 0 })
     expect(report.counts.passed).toBeGreaterThan(3)
     expect(report.server).toEqual({ product: 'postgresql', version: '17.10' })
-    const { rows } = await admin.query(`SELECT datname FROM pg_database WHERE datname LIKE 'portside_verify%'`)
+    const { rows } = await admin.query(
+      `SELECT datname FROM pg_database WHERE datname LIKE 'portside_verify%'`,
+    )
     expect(rows).toEqual([])
     const client = new pg.Client({ connectionString: place.url })
     await client.connect()
-    const schemas = await client.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'portside_verify%'`)
+    const schemas = await client.query(
+      `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'portside_verify%'`,
+    )
     expect(schemas.rows).toEqual([])
     expect((await client.query('SELECT id FROM seats')).rows).toEqual([{ id: 1 }])
     await client.end()
