@@ -194,6 +194,11 @@ describe.skipIf(program === undefined)(program === undefined ? noPgBouncer : 'Pg
         outcome: 'not-applied',
         retryable: true,
       })
+      // The server itself hears of no death while it sleeps: what it was doing goes on, with its locks.
+      await run(
+        inject('postgresUrl'),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%pg_sleep(600)%'",
+      )
       await own.restart()
       expect(await db.query(sql`SELECT id FROM seats`)).toEqual([{ id: 1 }])
     })

@@ -92,7 +92,8 @@ describe('a typed view', () => {
   })
 
   test('gives every JSON value back equal', async () => {
-    const anything = typedView(store, z.json(), { prefix: 'json:' })
+    // Not `z.json()`: as a guard of its own, zod leaves keys named `__proto__` out of what it answers.
+    const anything = typedView(store, z.any(), { prefix: 'json:' })
     await fc.assert(
       fc.asyncProperty(fc.jsonValue({ stringUnit: 'binary' }), async (value) => {
         // JSON has no -0 and strings with lone surrogates are refused.
@@ -101,7 +102,7 @@ describe('a typed view', () => {
         await anything.set('k', json)
         expect(await anything.get('k')).toEqual(json)
       }),
-      { numRuns: 100 },
+      { numRuns: 100, examples: [[JSON.parse('{"__proto__":null}')]] },
     )
   })
 
