@@ -4,6 +4,7 @@
  */
 import type { CallEvent, Guarded } from '../src/calls/guard.ts'
 import { invalidArgument, type PortErrorCode } from '../src/errors.ts'
+import type { ServerProduct } from '../src/parity/evidence.ts'
 import type { Port } from '../src/port.ts'
 import type { Network } from './network.ts'
 
@@ -25,13 +26,6 @@ export interface Subject<T extends object> {
   open(): Promise<OpenSubject<T>>
   /** Opens it on an address where nothing listens. Absent where that cannot be. */
   readonly openUnreachable?: (() => Promise<OpenSubject<T>>) | undefined
-}
-
-/** Which server a subject is run on: `postgresql` `17.10`. */
-export interface ServerProduct {
-  readonly product: string
-  /** `unknown` where it does not say. */
-  readonly version: string
 }
 
 /** A subject's {@link Subject.id}. */

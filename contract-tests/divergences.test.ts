@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { contractOf } from '../src/cli/rooms.ts'
 import { PortError } from '../src/errors.ts'
+import { readAllEvidence } from '../src/parity/evidence.ts'
 import { type Behaviour, type Contract, defineContract } from './contract.ts'
 import {
   type Divergence,
@@ -12,7 +13,6 @@ import {
   parseDivergences,
   strayDivergences,
 } from './divergences.ts'
-import { readAllEvidence } from './evidence.ts'
 import { Lamp, openLamp } from './fixtures/lamp.ts'
 import { type BehaviourResult, runContract } from './run.ts'
 

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { checkText, typeName } from '../src/calls/arguments.ts'
 import { invalidArgument } from '../src/errors.ts'
+import { dayOf, isDay } from '../src/parity/days.ts'
 import { type Contract, type Subject, subjectId } from './contract.ts'
 import type { BehaviourResult } from './run.ts'
 
@@ -79,17 +80,6 @@ function problemOf(entry: unknown): string | undefined {
     checkText(field, value)
   }
   return isDay((entry as Divergence).expires) ? undefined : 'expires on no day; write YYYY-MM-DD'
-}
-
-/** Whether `text` is a day of the calendar, as `YYYY-MM-DD`. */
-export function isDay(text: string): boolean {
-  const day = new Date(`${text}T00:00:00Z`)
-  return !Number.isNaN(day.getTime()) && dayOf(day) === text
-}
-
-/** The day in UTC, as `YYYY-MM-DD`. */
-export function dayOf(date: Date): string {
-  return date.toISOString().slice(0, 10)
 }
 
 /** The entry in force for this behaviour on this subject. */

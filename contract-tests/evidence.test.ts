@@ -3,18 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { PortError } from '../src/errors.ts'
-import { type Behaviour, type Contract, defineContract } from './contract.ts'
 import {
   ageInDays,
-  contractHash,
   type Evidence,
-  evidenceProblems,
   formatEvidence,
-  makeEvidence,
   readAllEvidence,
   readEvidence,
-  writeEvidence,
-} from './evidence.ts'
+} from '../src/parity/evidence.ts'
+import { type Behaviour, type Contract, defineContract } from './contract.ts'
+import { contractHash, evidenceProblems, makeEvidence, writeEvidence } from './evidence.ts'
 import { Lamp } from './fixtures/lamp.ts'
 import type { BehaviourResult } from './run.ts'
 
@@ -136,6 +133,7 @@ describe('evidence', () => {
     ['has no contract', (one) => ({ ...one, contract: undefined })],
     ['is of no kind', (one) => ({ ...one, kind: 'dream' })],
     ['has a date that is none', (one) => ({ ...one, date: '2030-13-01' })],
+    ['has an adapter that is no name', (one) => ({ ...one, adapter: 5 })],
     ['has a server without a version', (one) => ({ ...one, server: { product: 'mains' } })],
     ['has no behaviours', (one) => ({ ...one, behaviours: [] })],
     [

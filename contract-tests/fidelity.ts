@@ -7,8 +7,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { contractOf } from '../src/cli/rooms.ts'
+import { type Evidence, readAllEvidence } from '../src/parity/evidence.ts'
 import type { Contract } from './contract.ts'
-import { type Evidence, readAllEvidence } from './evidence.ts'
 
 /** What the table stands between. */
 export const markers = ['<!-- fidelity -->', '<!-- /fidelity -->'] as const

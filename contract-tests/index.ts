@@ -1,4 +1,11 @@
 /** The kit of all contracts, for contracts of your own ports. Needs no test runner. */
+export {
+  type BehaviourEvidence,
+  type Evidence,
+  readAllEvidence,
+  readEvidence,
+  type ServerProduct,
+} from '../src/parity/evidence.ts'
 export { networkBehaviours } from './common/network.ts'
 export { type CommonOptions, commonBehaviours, type SampleCall, type SampleCalls } from './common.ts'
 export {
@@ -8,7 +15,6 @@ export {
   defineContract,
   type Means,
   type OpenSubject,
-  type ServerProduct,
   type Subject,
   subjectId,
 } from './contract.ts'
@@ -20,13 +26,9 @@ export {
   strayDivergences,
 } from './divergences.ts'
 export {
-  type BehaviourEvidence,
   contractHash,
-  type Evidence,
   evidenceProblems,
   makeEvidence,
-  readAllEvidence,
-  readEvidence,
   writeEvidence,
 } from './evidence.ts'
 export { collect, type ExpectedError, expectPortError } from './expect.ts'

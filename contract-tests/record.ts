@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Contract, type ServerProduct, type Subject, subjectId } from './contract.ts'
+import type { ServerProduct } from '../src/parity/evidence.ts'
+import { type Contract, type Subject, subjectId } from './contract.ts'
 import type { BehaviourResult } from './run.ts'
 
 /** One run of a contract or of a part of it. */

@@ -1,5 +1,6 @@
 /** `portside verify --max-age`: does the evidence that there is still prove what it says? Runs nothing. */
 import { join } from 'node:path'
+import { evidenceFolder, readAllEvidence } from '../parity/evidence.ts'
 import { type AnyService, type Services, urlFlag } from '../services/declare.ts'
 import { exitCodes, type Terminal, UsageError } from './command.ts'
 import { contractOf, verification } from './rooms.ts'
@@ -20,8 +21,8 @@ export interface EvidenceCheck {
  */
 export async function checkEvidence(check: EvidenceCheck, { print, tell }: Terminal): Promise<number> {
   const { evidence: room } = await verification()
-  const folder = check.out ?? room.evidenceFolder
-  const all = new Map(room.readAllEvidence(folder).map((evidence) => [evidence.subject, evidence]))
+  const folder = check.out ?? evidenceFolder
+  const all = new Map(readAllEvidence(folder).map((evidence) => [evidence.subject, evidence]))
   if (check.subject !== undefined && check.service === undefined) {
     throw new UsageError('--subject is for one service; name it')
   }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest'
-import { makeEvidence, readEvidence, writeEvidence } from '../../contract-tests/evidence.ts'
+import { makeEvidence, writeEvidence } from '../../contract-tests/evidence.ts'
 import { keyValueStoreContract } from '../../contract-tests/key-value-store.ts'
 import type { BehaviourResult } from '../../contract-tests/run.ts'
 import { type FreshPlace, freshPostgres, freshRedis } from '../../contract-tests/servers.ts'
@@ -16,6 +16,7 @@ import { startSmtpEmulator } from '../../fakes/emulators/smtp.ts'
 import { startXEmulator } from '../../fakes/emulators/x.ts'
 import { FakeMailer } from '../../fakes/mailer.ts'
 import { FakeSocialPublisher } from '../../fakes/social-publisher.ts'
+import { readEvidence } from '../parity/evidence.ts'
 
 // A run of a contract is a minute's work where the machine has much else to do.
 vi.setConfig({ testTimeout: 180_000 })

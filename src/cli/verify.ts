@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Adapter } from '../adapter.ts'
 import { PortError } from '../errors.ts'
+import { evidenceFolder } from '../parity/evidence.ts'
 import { type Config, readConfig } from '../services/config.ts'
 import { type AnyService, type Services, urlFlag, urlVariable } from '../services/declare.ts'
 import { isLoopback, type ServiceUrl } from '../services/url.ts'
@@ -116,7 +117,7 @@ async function runVerification(
       divergences,
       only,
       resume: values.resume ?? false,
-      folder: values.out ?? rooms.evidence.evidenceFolder,
+      folder: values.out ?? evidenceFolder,
       portside: version(),
       token: randomBytes(5).toString('hex'),
       signal: stop.signal,

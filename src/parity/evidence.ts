@@ -1,37 +1,85 @@
 /**
- * What evidence says of a service: the files that `portside verify` writes, one JSON file a subject. Only their heads
- * and outcomes are read here; whether the contract has changed since is for `portside verify --max-age`.
+ * Evidence: what a run of a contract found, behaviour by behaviour, on which server and when. One JSON file a
+ * subject, as `portside verify` writes it, made to be committed and read in a diff: sorted, one behaviour a line, no
+ * times of day, no host names, and of an error no more than its kind, because its message may name hosts and data.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { typeName } from '../calls/arguments.ts'
 import { invalidArgument } from '../errors.ts'
 import { urlFlag } from '../services/declare.ts'
+import { dayOf, isDay } from './days.ts'
 
-/** A run of a contract, as far as the report needs it. */
-export interface EvidenceSummary {
-  /** The file's name: the service's own, or that of another subject of the same kind. */
+/** Which server a subject is run on: `postgresql` `17.10`. */
+export interface ServerProduct {
+  readonly product: string
+  /** `unknown` where it does not say. */
+  readonly version: string
+}
+
+/** What was found of one behaviour. */
+export interface BehaviourEvidence {
+  readonly outcome: 'passed' | 'failed' | 'skipped' | 'diverged'
+  /** Why it was skipped, how it differs, or the kind of error it failed with; absent where it passed. */
+  readonly reason?: string
+  /** What was held, as the contract said it then. */
+  readonly sentence: string
+}
+
+/** The record of one run of a contract on one subject. */
+export interface Evidence {
+  readonly port: string
+  /** The subject's id; the file's name. */
   readonly subject: string
   readonly kind: 'fake' | 'emulator' | 'real'
-  readonly adapter: string | undefined
-  readonly server: { readonly product: string; readonly version: string } | undefined
-  /** The day of the run in UTC. */
+  /** Absent for a fake. */
+  readonly adapter?: string
+  /** Absent where there was none, or no way to tell. */
+  readonly server?: ServerProduct
+  /** The digest of what the contract promised, as `contractHash` makes it. */
+  readonly contract: string
+  /** The day of the run in UTC, `YYYY-MM-DD`. */
   readonly date: string
-  readonly ageDays: number
-  /** How many behaviours had each outcome. */
-  readonly counts: Readonly<Record<string, number>>
+  /** The version of this package. */
+  readonly portside: string
+  /** By the behaviour's id, with its port. */
+  readonly behaviours: Readonly<Record<string, BehaviourEvidence>>
 }
 
-export interface Evidence extends EvidenceSummary {
-  readonly port: string
-}
+/** Where a project keeps its evidence. */
+export const evidenceFolder = 'contract-tests/evidence'
 
-const dayMs = 86_400_000
+/** The text of a file of evidence. */
+export function formatEvidence({ behaviours, ...head }: Evidence): string {
+  const lines = Object.entries(behaviours).map(
+    ([id, one]) => `    ${JSON.stringify(id)}: ${JSON.stringify(one)}`,
+  )
+  const top = JSON.stringify(head, undefined, 2).slice(0, -2)
+  return `${top},\n  "behaviours": {${lines.length === 0 ? '' : `\n${lines.join(',\n')}\n  `}}\n}\n`
+}
 
 /**
- * All the evidence in `folder`; none where there is no such folder.
+ * Reads a file of evidence.
+ * @throws PortError `invalid-argument` where it is none
+ */
+export function readEvidence(path: string): Evidence {
+  let value: unknown
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    if (error instanceof SyntaxError) throw invalidArgument(`${path} is no JSON: ${error.message}`)
+    throw error
+  }
+  const problem = problemOf(value)
+  if (problem !== undefined) throw invalidArgument(`${path} is no evidence: ${problem}`)
+  return value as Evidence
+}
+
+/**
+ * All the evidence in a folder, by subject; none where there is no such folder.
  * @throws PortError `invalid-argument` for a file that is no evidence
  */
-export function readEvidence(folder: string, now: Date): readonly Evidence[] {
+export function readAllEvidence(folder: string = evidenceFolder): readonly Evidence[] {
   let names: string[]
   try {
     names = readdirSync(folder)
@@ -42,60 +90,63 @@ export function readEvidence(folder: string, now: Date): readonly Evidence[] {
   return names
     .filter((name) => name.endsWith('.json'))
     .sort()
-    .map((name) => parse(join(folder, name), now))
+    .map((name) => readEvidence(join(folder, name)))
 }
 
-function parse(path: string, now: Date): Evidence {
-  let value: unknown
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'))
-  } catch (error) {
-    if (error instanceof SyntaxError) throw invalidArgument(`${path} is no JSON`)
-    throw error
+const outcomes: readonly unknown[] = ['passed', 'failed', 'skipped', 'diverged']
+
+function problemOf(value: unknown): string | undefined {
+  if (!isRecord(value)) return `it is ${typeName(value)}`
+  for (const field of ['port', 'subject', 'contract', 'date', 'portside']) {
+    if (typeof value[field] !== 'string') return `it has no ${field}`
   }
-  const { port, subject, kind, adapter, server, date, behaviours } = (value ?? {}) as Record<string, unknown>
-  const day = typeof date === 'string' ? Date.parse(`${date}T00:00:00Z`) : Number.NaN
+  if (!['fake', 'emulator', 'real'].includes(value.kind as string)) return 'it is of no known kind'
+  if (!isDay(value.date as string)) return 'its date is no day'
+  const { adapter, server, behaviours } = value
+  if (adapter !== undefined && typeof adapter !== 'string') return 'its adapter has no name'
   if (
-    typeof port !== 'string' ||
-    typeof subject !== 'string' ||
-    !isKind(kind) ||
-    Number.isNaN(day) ||
-    typeof behaviours !== 'object' ||
-    behaviours === null
+    server !== undefined &&
+    !(isRecord(server) && [server.product, server.version].every((part) => typeof part === 'string'))
   ) {
-    throw invalidArgument(`${path} is no evidence`)
+    return 'its server has no product or no version'
   }
-  const counts: Record<string, number> = {}
-  for (const one of Object.values(behaviours) as ({ readonly outcome?: unknown } | null)[]) {
-    const outcome = String(one?.outcome)
-    counts[outcome] = (counts[outcome] ?? 0) + 1
-  }
-  const today = Date.parse(`${now.toISOString().slice(0, 10)}T00:00:00Z`)
-  return {
-    port,
-    subject,
-    kind,
-    adapter: typeof adapter === 'string' ? adapter : undefined,
-    server: serverOf(server),
-    date: date as string,
-    ageDays: Math.round((today - day) / dayMs),
-    counts,
-  }
+  if (!isRecord(behaviours)) return 'it has no behaviours'
+  const wrong = Object.entries(behaviours).find(
+    ([, one]) => !isRecord(one) || !outcomes.includes(one.outcome) || typeof one.sentence !== 'string',
+  )
+  return wrong === undefined ? undefined : `its behaviour "${wrong[0]}" has no outcome or no sentence`
 }
 
-function isKind(value: unknown): value is Evidence['kind'] {
-  return value === 'fake' || value === 'emulator' || value === 'real'
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function serverOf(value: unknown): Evidence['server'] {
-  const { product, version } = (value ?? {}) as { readonly product?: unknown; readonly version?: unknown }
-  return typeof product === 'string' && typeof version === 'string' ? { product, version } : undefined
+const dayMs = 86_400_000
+
+/** How many days ago it was recorded. */
+export function ageInDays({ date }: Pick<Evidence, 'date'>, now: Date = new Date()): number {
+  return Math.round((Date.parse(dayOf(now)) - Date.parse(date)) / dayMs)
+}
+
+/** A run of a contract, as far as the parity report needs it. Whether the contract has changed since it does not say. */
+export interface EvidenceSummary {
+  /** The file's name: the service's own, or that of another subject of the same kind. */
+  readonly subject: string
+  readonly kind: Evidence['kind']
+  readonly adapter: string | undefined
+  readonly server: ServerProduct | undefined
+  /** The day of the run in UTC. */
+  readonly date: string
+  readonly ageDays: number
+  /** How many behaviours had each outcome. */
+  readonly counts: Readonly<Record<string, number>>
 }
 
 /** The service's own evidence; else the newest of the same port, kind and adapter. */
 export function evidenceFor(
   all: readonly Evidence[],
   service: { readonly service: string; readonly port: string; readonly implementation: string },
+  now: Date,
 ): EvidenceSummary | undefined {
   const fake = service.implementation === 'fake'
   const own = urlFlag(service.service).slice(2, -'-url'.length)
@@ -104,9 +155,14 @@ export function evidenceFor(
       port === service.port &&
       (fake ? kind === 'fake' : kind === 'real' && adapter === service.implementation),
   )
-  const [newest] = fitting.toSorted((a, b) => a.ageDays - b.ageDays)
+  const [newest] = fitting.toSorted((a, b) => Date.parse(b.date) - Date.parse(a.date))
   const found = fitting.find(({ subject }) => subject === own) ?? newest
-  if (found === undefined) return undefined
-  const { port: _, ...summary } = found
-  return summary
+  return found && summaryOf(found, now)
+}
+
+function summaryOf(evidence: Evidence, now: Date): EvidenceSummary {
+  const { subject, kind, adapter, server, date, behaviours } = evidence
+  const counts: Record<string, number> = {}
+  for (const { outcome } of Object.values(behaviours)) counts[outcome] = (counts[outcome] ?? 0) + 1
+  return { subject, kind, adapter, server, date, ageDays: ageInDays(evidence, now), counts }
 }

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { formatEvidence } from '../../contract-tests/evidence.ts'
 import { PortError } from '../errors.ts'
 import { type BuildInfo, deployerVariable, toolsHere } from './build.ts'
+import { formatEvidence } from './evidence.ts'
 import { makeParityReport, type ParityOptions, type ParityReport, type ParitySubject } from './report.ts'
 
 let folder: string
@@ -118,7 +118,6 @@ describe('the evidence in a report', () => {
 
   function write(name: string, days: number, fields: object = {}): void {
     mkdirSync(join(folder, 'evidence'), { recursive: true })
-    // As contract-tests/ writes it.
     const text = formatEvidence({
       port: 'sql-database',
       subject: name,

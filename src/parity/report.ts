@@ -16,7 +16,7 @@ import {
   type Tools,
   toolsHere,
 } from './build.ts'
-import { type EvidenceSummary, evidenceFor, readEvidence } from './evidence.ts'
+import { type EvidenceSummary, evidenceFolder, evidenceFor, readAllEvidence } from './evidence.ts'
 
 /** One difference. */
 export interface Drift {
@@ -122,7 +122,6 @@ export interface ParitySubject {
 }
 
 const optionNames = ['signal', 'timeoutMs', 'evidence', 'build', 'deployer']
-const defaultEvidence = 'contract-tests/evidence'
 
 /** Asks all services at once, and puts the answers together. */
 export async function makeParityReport(
@@ -130,18 +129,18 @@ export async function makeParityReport(
   { bootedAt, ...options }: ParityOptions & { readonly bootedAt: Date | undefined },
 ): Promise<ParityReport> {
   checkFields('options', options, optionNames)
-  const { signal, timeoutMs, evidence = defaultEvidence, build: file = buildFile } = options
+  const { signal, timeoutMs, evidence = evidenceFolder, build: file = buildFile } = options
   for (const name of ['evidence', 'build', 'deployer'] as const) {
     if (options[name] !== undefined) checkText(name, options[name])
   }
   const now = new Date()
-  const found = readEvidence(evidence, now)
+  const found = readAllEvidence(evidence)
   const build = readBuildInfo(file)
   const call = { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
   const services = await Promise.all(
     subjects.map(async (subject) => ({
       ...(await serviceParity(subject, call)),
-      evidence: evidenceFor(found, subject),
+      evidence: evidenceFor(found, subject, now),
     })),
   )
   const tools: ToolsGap = {
