@@ -15,6 +15,9 @@ import { delimiter, join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { RunningServer, StartOptions } from '../../src/adapter.ts'
+import { run } from '../../src/servers/command.ts'
+import { ServerFolder } from '../../src/servers/folder.ts'
+import { stopKept } from '../../src/servers/keep.ts'
 import { server, valkey } from './server.ts'
 
 let folder: string
@@ -111,6 +114,24 @@ describe('a started Redis', () => {
     await redis.kill()
     await redis.restart()
     expect(await withClient(url, (client) => client.dbsize())).toBe(0)
+  })
+
+  test('that was up is no reason for a program to go on, however often it was asked in vain before', async () => {
+    const script = join(folder, 'program.ts')
+    writeFileSync(
+      script,
+      `import { setImmediate, setTimeout } from 'node:timers/promises'
+       import { server } from ${JSON.stringify(new URL('./server.ts', import.meta.url).href)}
+       const redis = await server.keep({ version: '7.0', directory: ${JSON.stringify(directory)} })
+       // The connection that found it up takes a moment to end.
+       while (process.getActiveResourcesInfo().includes('TCPSocketWrap')) await setTimeout(5)
+       await setImmediate()
+       process.stdout.write(JSON.stringify(process.getActiveResourcesInfo()))`,
+    )
+    const env = { ...process.env, PORTSIDE_SERVERS: 'local' }
+    const said = await run(process.execPath, [script], { env })
+    await stopKept(new ServerFolder(directory))
+    expect(JSON.parse(said)).not.toContain('Timeout')
   })
 
   test('whose data is damaged is unavailable, with the server’s own reason', async () => {

@@ -160,6 +160,7 @@ async function withAdmin<T>(
     await client.connect()
     return await work(client)
   } finally {
-    client.disconnect()
+    // Of a connection that was refused, ioredis would wait two seconds for its end, which came before.
+    if (client.status !== 'end') client.disconnect()
   }
 }
