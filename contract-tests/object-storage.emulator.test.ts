@@ -303,6 +303,10 @@ describe('lists', () => {
     const many = Array.from({ length: 1_001 }, (_, index) => ({ Key: String(index) }))
     expect(await refusal(remove(many))).toEqual(['MalformedXML', 400])
     expect(keys()).toEqual([])
+    // A key that none can have refuses all of them.
+    await put('c')
+    expect(await refusal(remove([{ Key: 'c' }, { Key: 'é'.repeat(513) }]))).toEqual(['KeyTooLongError', 400])
+    expect(keys()).toEqual(['c'])
   })
 })
 
@@ -320,6 +324,29 @@ describe('limits', () => {
     }
     expect(keys()).toEqual([])
     await put('a', 'x', { Metadata: { a: 'b'.repeat(2_047) } })
+    // What S3 defines itself has a limit of its own, in which the names count as well.
+    const names = 'content-typecache-controlcontent-dispositioncontent-encodingcontent-languageexpires'
+    const system = {
+      ContentType: 't/t',
+      CacheControl: 'c',
+      ContentEncoding: 'e',
+      ContentLanguage: 'l',
+      Expires: new Date(0),
+      ContentDisposition: 'd'.repeat(
+        2_048 - names.length - 'tttcel'.length - new Date(0).toUTCString().length,
+      ),
+    }
+    await put('a', 'x', system)
+    expect(await refusal(put('b', 'x', { ...system, ContentLanguage: 'll' }))).toEqual([
+      'MetadataTooLarge',
+      400,
+    ])
+    expect(
+      await refusal(
+        client.send(new s3.CreateMultipartUploadCommand({ Bucket, Key: 'b', ...system, CacheControl: 'cc' })),
+      ),
+    ).toEqual(['MetadataTooLarge', 400])
+    expect(keys()).toEqual(['a'])
     expect(await refusal(get('a', { Range: 'bytes=1-' }))).toEqual(['InvalidRange', 416])
     expect(await refusal(get('a', { Range: 'bytes=0-0,0-0' }))).toEqual(['NotImplemented', 501])
     expect(await refusal(get('none', { Range: 'bytes=9-' }))).toEqual(['NoSuchKey', 404])

@@ -63,7 +63,9 @@ export async function listen(service: HttpService, options: ListenOptions = {}):
   const { port = 0, host = '127.0.0.1', keepsProcess = true } = options
   checkInteger('port', port, { min: 0, max: 65_535 })
   checkText('host', host)
-  const server = createServer({ maxHeaderSize: mostHeaderBytes }, (request, response) => {
+  // A body may take as long as it takes: Node's five minutes would cut a slow upload off.
+  const limits = { maxHeaderSize: mostHeaderBytes, requestTimeout: 0, headersTimeout: 60_000 }
+  const server = createServer(limits, (request, response) => {
     void answer(service, request, response)
   })
   // The listener keeps the process alive, not the connections that clients keep for later.

@@ -4,18 +4,22 @@ import { invalidArgument } from '../errors.ts'
 
 /** The most a key may have, in UTF-8 bytes. */
 const longestKeyBytes = 1_024
-/** The most user metadata, and the most of the other attributes, in bytes. */
+/** The most user metadata, and the most of the other attributes, in bytes of names and values together. */
 const mostMetadataBytes = 2_048
 
-const headerFields = [
-  'contentType',
-  'cacheControl',
-  'contentDisposition',
-  'contentEncoding',
-  'contentLanguage',
-] as const
+/** The header that each attribute goes in, which counts towards what S3 takes. */
+const headerNames: Readonly<Record<string, string>> = {
+  contentType: 'content-type',
+  cacheControl: 'cache-control',
+  contentDisposition: 'content-disposition',
+  contentEncoding: 'content-encoding',
+  contentLanguage: 'content-language',
+}
 /** The fields of `ObjectAttributes`. */
-export const attributeFields: readonly string[] = [...headerFields, 'metadata']
+export const attributeFields: readonly string[] = [...Object.keys(headerNames), 'metadata']
+/** What an object without a content type has. */
+const defaultContentType = 'application/octet-stream'
+
 export function checkObjectKey(name: string, key: unknown): asserts key is string {
   checkKey(name, key, longestKeyBytes)
   let depth = 0
@@ -30,15 +34,16 @@ export function checkObjectKey(name: string, key: unknown): asserts key is strin
 
 export function checkAttributes(attributes: Readonly<Record<string, unknown>>): void {
   let bytes = 0
-  for (const name of headerFields) {
-    const value = attributes[name]
+  for (const [name, header] of Object.entries(headerNames)) {
+    const given = attributes[name]
+    const value = given === undefined && name === 'contentType' ? defaultContentType : given
     if (value === undefined) continue
     checkHeader(name, value)
-    bytes += value.length
+    bytes += header.length + value.length
   }
   if (bytes > mostMetadataBytes) {
     throw invalidArgument(
-      `the content attributes are ${bytes} bytes long; at most ${mostMetadataBytes} are possible`,
+      `the content attributes are ${bytes} bytes long with the names of their headers; at most ${mostMetadataBytes} are possible`,
     )
   }
   // S3 takes this word for its own framing and takes it out of what it stores.

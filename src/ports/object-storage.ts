@@ -22,6 +22,7 @@ import {
  */
 export type ObjectBody = ByteSource
 
+/** Beside `metadata` all of them together are at most 2 048 bytes, with the names of their headers, as Amazon S3 counts. */
 export interface ObjectAttributes {
   /** @default 'application/octet-stream' */
   readonly contentType?: string

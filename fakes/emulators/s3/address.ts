@@ -101,7 +101,8 @@ export function addressOf(
 
 const longestKeyBytes = 1_024
 
-function checkKeyLength(key: string): void {
+/** @throws S3Error `KeyTooLongError` */
+export function checkKeyLength(key: string): void {
   const size = Buffer.byteLength(key)
   if (size <= longestKeyBytes) return
   throw new S3Error('KeyTooLongError', { fields: { Size: size, MaxSizeAllowed: longestKeyBytes } })

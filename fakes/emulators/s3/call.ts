@@ -11,6 +11,7 @@ import type { HttpReply, HttpRequest } from '../http.ts'
 import { type ChecksumAlgorithm, checksumAlgorithms, checksumElement, checksumHeader } from './checksums.ts'
 import type { Dialect } from './dialects.ts'
 import { type RequestIds, S3Error } from './errors.ts'
+import { checkSystemMetadata } from './headers.ts'
 import type { S3OperationName } from './operations.ts'
 import { type Payload, type PayloadOptions, storedContentEncoding } from './payload.ts'
 import { s3Namespace, writeXml, type XmlTree } from './xml.ts'
@@ -117,6 +118,7 @@ export function descriptionOf({ headers, dialect }: Pick<S3Call, 'headers' | 'di
   if (limit !== undefined && size > limit) {
     throw new S3Error('MetadataTooLarge', { fields: { Size: size, MaxSizeAllowed: limit } })
   }
+  if (limit !== undefined) checkSystemMetadata(headers, limit)
   const attributes = {
     contentType: headers['content-type'] ?? 'binary/octet-stream',
     ...present('cacheControl', headers['cache-control']),

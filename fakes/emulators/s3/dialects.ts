@@ -30,7 +30,7 @@ export interface Dialect {
   readonly lastPartNumber: number
   /** Whether the parts in CompleteMultipartUpload must stand in ascending order. */
   readonly orderedParts: boolean
-  /** `undefined` where there is no limit. */
+  /** The most that user metadata may have, and what S3 itself defines; `undefined` where there is no limit. */
   readonly metadataBytes: number | undefined
   /** The most that the headers of a PUT may have; `undefined` where there is no limit. */
   readonly headerBytes: number | undefined

@@ -74,6 +74,29 @@ export function checkHeaderSize(headers: Readonly<Record<string, string>>, most:
   if (size > most) throw new S3Error('RequestHeaderSectionTooLarge', { fields: { MaxSizeAllowed: most } })
 }
 
+/** What S3 itself defines of an object and a client may set, as far as it is free text. */
+const systemMetadata = [
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-type',
+  'expires',
+]
+
+/**
+ * What S3 itself defines has a limit of its own, in which the names count as well:
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAPI.html
+ * @throws S3Error `MetadataTooLarge`
+ */
+export function checkSystemMetadata(headers: Readonly<Record<string, string>>, most: number): void {
+  const size = systemMetadata.reduce((sum, name) => {
+    const value = headers[name]
+    return value === undefined ? sum : sum + name.length + value.length
+  }, 0)
+  if (size > most) throw new S3Error('MetadataTooLarge', { fields: { Size: size, MaxSizeAllowed: most } })
+}
+
 /** The headers without what they say of the body's checksum. */
 export function withoutChecksums(
   headers: Readonly<Record<string, string>>,

@@ -1,5 +1,6 @@
 /** Operations on objects: PutObject, GetObject, HeadObject, DeleteObject(s), GetObjectAttributes. */
 import type { Checksums, ObjectVersion } from '../../object-storage/bucket.ts'
+import { checkKeyLength } from './address.ts'
 import {
   checksumElements,
   checksumHeaders,
@@ -195,11 +196,17 @@ const deleteObjects: Operation = async (call) => {
   const isQuiet = textOf(root, 'Quiet')?.toLowerCase() === 'true'
   const objects = childrenOf(root, 'Object')
   if (objects.length === 0 || objects.length > mostDeleted) throw new S3Error('MalformedXML')
-  const deleted: XmlTree[] = []
-  const errors: XmlTree[] = []
-  for (const object of objects) {
+  const keys = objects.map((object) => {
     const key = textOf(object, 'Key')
     if (key === undefined || key === '') throw new S3Error('MalformedXML')
+    // For all of them: https://github.com/aws/aws-sdk-net/issues/3828
+    checkKeyLength(key)
+    return key
+  })
+  const deleted: XmlTree[] = []
+  const errors: XmlTree[] = []
+  for (const [index, object] of objects.entries()) {
+    const key = keys[index] ?? ''
     const versionId = textOf(object, 'VersionId')
     try {
       if (textOf(object, 'Size') !== undefined || textOf(object, 'LastModifiedTime') !== undefined) {
