@@ -1,38 +1,13 @@
 /** Tests of `node:test` with an app's services. */
 import { after, test as base, before, type TestContext, type TestOptions } from 'node:test'
-import type { Attached, Fakes } from '../services/attach.ts'
 import type { Services } from '../services/declare.ts'
-import { type EgressGuard, type EgressGuardOptions, installEgressGuard } from './egress.ts'
-import type { TestAttachOptions } from './index.ts'
-import { allowedHosts, type PlacesOptions, PlacesSupply } from './places.ts'
+import { type EgressGuard, installEgressGuard } from './egress.ts'
+import { allowedHosts, PlacesSupply } from './places.ts'
 import { LodgingOfFile, lodgingOfTests, Stay } from './stay.ts'
+import { type ServiceFixtures, startTimeoutMs, type TestWithOptions } from './test-with.ts'
 
 export type { DatastoreTestOptions, Seed } from './places.ts'
-
-const startTimeoutMs = 300_000
-
-/** What a test is given. */
-export interface ServiceFixtures<M extends Services> {
-  /** The attached app: real datastores, fakes for the rest. Closed after the test. */
-  readonly app: Attached<M>
-  /** The fakes the app runs on, new for each test. */
-  readonly fakes: Fakes<M>
-  /** The egress guard of this test: `allow` opens a host for it, `take` answers the attempts that it expects. */
-  readonly egress: EgressGuard
-}
-
-export interface TestWithOptions<M extends Services = Services>
-  extends Omit<TestAttachOptions, 'env'>,
-    PlacesOptions<M> {
-  /**
-   * What has databases and keyspaces of its own: each test, or each file, whose tests then see what those before
-   * them left. Fakes are new for each test either way.
-   * @default 'test'
-   */
-  readonly isolation?: 'test' | 'file'
-  /** What a test may reach besides this machine; `false` for no guard. @default {} nothing */
-  readonly egress?: EgressGuardOptions | false
-}
+export type { ServiceFixtures, TestWithOptions } from './test-with.ts'
 
 export type ServiceTestFunction<M extends Services> = (
   fixtures: ServiceFixtures<M>,
