@@ -90,7 +90,7 @@ export async function usableCopy(
   const caches = isRoot() ? [cacheFolder(), '/var/cache/portside'] : [cacheFolder()]
   for (const cache of caches) {
     await makeCache(cache)
-    if (!(await canUse(cache, account))) continue
+    if (!(await canUse([cache], account))) continue
     const copy = await cached(cache, `postgresql-${version}-${platform()}`, (path) => copyTo(folder, path), {
       signal,
     })
@@ -102,11 +102,12 @@ export async function usableCopy(
   })
 }
 
-async function usable(folder: string, account: Account | undefined): Promise<boolean> {
-  for (const path of ['bin/initdb', 'bin/postgres', 'lib', 'share']) {
-    if (!(await canUse(join(folder, path), account))) return false
-  }
-  return true
+function usable(folder: string, account: Account | undefined): Promise<boolean> {
+  const paths = ['bin/initdb', 'bin/postgres', 'lib', 'share']
+  return canUse(
+    paths.map((path) => join(folder, path)),
+    account,
+  )
 }
 
 async function copyTo(folder: string, path: string): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { chownSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
+import { release } from 'node:os'
 import pg from 'pg'
 import type { DatastoreServer, ServerIdentity } from '../../src/adapter.ts'
 import { PortError } from '../../src/errors.ts'
@@ -113,7 +114,7 @@ async function prepare(place: ServerPlace): Promise<void> {
   try {
     await run(
       programs.program('initdb'),
-      [...initialise(durable), `--pwfile=${fileArgument(passwordFile)}`],
+      [...initialise(programs.version, durable), `--pwfile=${fileArgument(passwordFile)}`],
       {
         ...(await runAs(place)),
         cwd: unfinished,
@@ -143,13 +144,24 @@ function fileArgument(path: string): string {
 }
 
 /** UTF-8 everywhere and text in the order of its bytes, the same on every machine whatever its locales. */
-function initialise(durable: boolean): string[] {
+function initialise(version: string, durable: boolean): string[] {
   return [
     ...['-D', dataArgument(), '-U', admin, '--encoding=UTF8', '--data-checksums'],
     ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
     ...['--auth-host=scram-sha-256', '--auth-local=scram-sha-256', '--no-instructions'],
-    ...(durable ? [] : ['--no-sync']),
+    ...(durable ? syncMethod(version) : ['--no-sync']),
   ]
+}
+
+/**
+ * One call for the whole file system instead of one for each of a thousand files, which takes seconds on a busy disk.
+ * PostgreSQL knows it from 17 on; before 5.8 Linux does not tell of its errors, and other systems do not have it.
+ */
+function syncMethod(version: string): string[] {
+  const [major = 0, minor = 0] =
+    process.platform === 'linux' ? release().split('.').map(Number.parseFloat) : []
+  const tells = major > 5 || (major === 5 && minor >= 8)
+  return tells && Number.parseInt(version, 10) >= 17 ? ['--sync-method=syncfs'] : []
 }
 
 async function withAdmin<T>(

@@ -36,11 +36,12 @@ export function ownerOf(path: string): Account | undefined {
   return stat === undefined || stat.uid === 0 ? undefined : { uid: stat.uid, gid: stat.gid }
 }
 
-/** Whether `account` can read `path` and, where it is a folder or a program, enter or run it. Asks the system. */
-export async function canUse(path: string, account: Account | undefined): Promise<boolean> {
+/** Whether `account` can read all of `paths` and enter or run them: folders and programs. Asks the system. */
+export async function canUse(paths: readonly string[], account: Account | undefined): Promise<boolean> {
+  const script = 'for path in "$@"; do test -r "$path" && test -x "$path" || exit 1; done'
   try {
     // From the root folder: the working directory may be closed to the account.
-    await run('/bin/sh', ['-c', 'test -r "$0" && test -x "$0"', path], { account, cwd: '/' })
+    await run('/bin/sh', ['-c', script, 'portside-can-use', ...paths], { account, cwd: '/' })
     return true
   } catch (error) {
     if (error instanceof CommandError) return false
