@@ -61,6 +61,18 @@ export interface Fingerprint {
   readonly facts: Readonly<Record<string, Fact>>
   /** Names that this login may not read, or the word before the dot of many, each with the reason. */
   readonly unknown: Readonly<Record<string, string>>
+  /** What the server differs in from what it should be by its own account: from its files, or node from node. @default nothing */
+  readonly drift?: readonly FactDrift[]
+}
+
+/** A server that is not as it should be by its own account. */
+export interface FactDrift {
+  readonly severity: Severity
+  /** `collation.version`, `setting.max_connections`. */
+  readonly what: string
+  /** What it should be. */
+  readonly expected: string
+  readonly found: string
 }
 
 /** A driver of a service inside the bounded context: it can say which server it runs on. */
@@ -135,6 +147,11 @@ export interface DatastoreAdapter<T extends object, Native = unknown> extends Ad
   ): Promise<MigrationState>
 }
 
+/** A datastore adapter that can fill its datastore with synthetic data, so that a service on it can declare a seed. */
+export interface SeedableAdapter<T extends object, Native = unknown> extends DatastoreAdapter<T, Native> {
+  readonly seeder: () => Promise<{ readonly seeder: DatastoreSeeder }>
+}
+
 export interface MigrateOptions {
   readonly signal?: AbortSignal
   /** Called with one line a step. */
@@ -148,7 +165,10 @@ export interface DatastoreSeeder {
    * test server, for one that has rows, and for a schema that cannot be met: the message says all that is wrong
    */
   seed(url: ServiceUrl, options?: SeedOptions): Promise<SeedReport>
-  /** Names what rows come of, beside the schema and the server: the same hash, the same rows. */
+  /**
+   * Names what rows come of, beside the schema and the server: the same hash, the same rows. Functions of the definition
+   * count as they are written, not by what they call.
+   */
   hash(options?: Pick<SeedOptions, 'rows' | 'seed' | 'definition'>): string
 }
 

@@ -6,7 +6,7 @@ export type { CallEvent } from './calls/guard.ts'
 export { defaultRetry, noRetry, type RetryPolicy } from './calls/retry.ts'
 export { type Outcome, PortError, type PortErrorCode, portErrorCodes } from './errors.ts'
 export type { Author, BuildInfo, Tools } from './parity/build.ts'
-export { diffParity } from './parity/diff.ts'
+export { diffParity, type ParityDiff, type UnknownFact } from './parity/diff.ts'
 export type { EvidenceSummary } from './parity/evidence.ts'
 export { parityHandler, type RequestLike } from './parity/handler.ts'
 export type {
@@ -86,6 +86,7 @@ export {
   type FakeFactory,
   type FakeLike,
   type FakeModule,
+  type SeedDeclaration,
   type Services,
   type UnboundedService,
   unbounded,
@@ -121,6 +122,7 @@ export type {
   NetworkEndpoint,
   OpenContext,
   RunningServer,
+  SeedableAdapter,
   SeedOptions,
   SeedProgress,
   SeedReport,

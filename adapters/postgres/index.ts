@@ -1,6 +1,6 @@
 /** PostgreSQL: the `postgres` adapter, a driver for a pool that the app has, and the migrations. */
 import type pg from 'pg'
-import type { DatastoreAdapter } from '../../src/adapter.ts'
+import type { SeedableAdapter } from '../../src/adapter.ts'
 import { SqlDatabase } from '../../src/ports/sql-database.ts'
 import { loadVendor } from '../../src/services/vendor.ts'
 import { defaultPort, parameters, validate } from './url.ts'
@@ -18,7 +18,7 @@ export { classifyPostgresError } from './errors.ts'
  * `replica=host:port` names a read replica. Transactions that are `readOnly`, serializable ones aside, run there
  * where it has all that this client wrote and is at most `replicaMaxLagMs` behind, and on the primary otherwise.
  */
-export const postgres: DatastoreAdapter<SqlDatabase, pg.Pool> = {
+export const postgres: SeedableAdapter<SqlDatabase, pg.Pool> = {
   name: 'postgres',
   engine: 'postgresql',
   port: SqlDatabase,

@@ -223,9 +223,9 @@ describe('the template', () => {
     const key = randomUUID()
     const failing = building('create table orders (id int); select 1 / 0')
     await expect(open({ template: { key, build: failing } })).rejects.toThrow(/division by zero/)
-    expect(await query(admin, "select datname from pg_database where datname like '%_unfinished'")).toEqual(
-      [],
-    )
+    const unfinished = nameOf(vi.mocked(failing).mock.lastCall?.[0] ?? '')
+    expect(unfinished).toMatch(/_unfinished$/)
+    expect(await exists(unfinished)).toBe(false)
     const { url } = await (await open({ template: { key, build: building('select 1') } })).take()
     await expect(query(url, 'select * from orders')).rejects.toThrow(/does not exist|permission denied/)
   })
@@ -252,9 +252,11 @@ describe('the template', () => {
     const url = await firstLine(start('hold', key, log))
     expect(await query(url, 'select count(*)::int as count from orders')).toEqual([{ count: 100 }])
     expect(readFileSync(log, 'utf8')).toBe('built\nbuilt\n')
-    expect(await query(admin, "select datname from pg_database where datname like '%_unfinished'")).toEqual(
-      [],
+    const found = await query<{ template: string }>(
+      admin,
+      `select template from portside_tests.places where name = '${nameOf(url)}'`,
     )
+    expect(await exists(`${found[0]?.template}_unfinished`)).toBe(false)
   })
 
   test('that no one has used for a week goes, with what was made of it', async () => {

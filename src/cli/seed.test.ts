@@ -39,6 +39,7 @@ async function seed(...args: readonly string[]): Promise<Ended> {
   const env = {
     ...process.env,
     ORDERS_URL: place.url,
+    DRAFTS_URL: place.url,
     ARCHIVE_URL: place.url,
     SESSIONS_URL: 'redis://127.0.0.1:1/0',
   }
@@ -71,6 +72,26 @@ describe('portside seed', () => {
     ])
   })
 
+  test('does as the declaration says, where the flags do not', async () => {
+    await ask('DROP TABLE IF EXISTS others; CREATE TABLE others (id serial PRIMARY KEY, note text NOT NULL)')
+    try {
+      const { code, stdout } = await seed('drafts')
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'orders  5 rows\nothers  7 rows\n' })
+      const rows = await ask('SELECT * FROM others ORDER BY id')
+      // The same as with the declared seed's number, and not as with another.
+      const again = (...flags: string[]) => seed('drafts', '--existing', 'replace', ...flags)
+      expect((await again('--seed', '3')).code).toBe(0)
+      expect(await ask('SELECT * FROM others ORDER BY id')).toEqual(rows)
+      expect((await again('--seed', '4', '--rows', '2')).stdout).toBe('orders  5 rows\nothers  2 rows\n')
+      expect(await ask('SELECT * FROM others ORDER BY id')).not.toEqual(rows.slice(0, 2))
+      expect((await again('--file', pathOf('./fixtures/seed/more.ts'))).stdout).toBe(
+        'orders  7 rows\nothers  1 rows\n',
+      )
+    } finally {
+      await ask('DROP TABLE others')
+    }
+  })
+
   test('does nothing to a database that has rows', async () => {
     await ask("INSERT INTO orders (note) VALUES ('mine')")
     const { code, stderr } = await seed('orders')
@@ -88,7 +109,7 @@ describe('portside seed', () => {
 
   test.each([
     [[], /needs the name of a service/],
-    [['stock'], /there is no service "stock"; there are orders, archive, sessions/],
+    [['stock'], /there is no service "stock"; there are orders, drafts, archive, sessions/],
     [['sessions'], /"sessions" has no schema to make rows for/],
     [['orders', '--rows', 'many'], /--rows is a whole number/],
     [['orders', '--existing', 'append'], /--existing is refuse, keep or replace/],

@@ -1,14 +1,13 @@
 /** `portside seed`: fills a datastore of development or test with rows that fit its schema. */
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { DatastoreAdapter, SeedOptions, SeedProgress } from '../adapter.ts'
+import { PortError } from '../errors.ts'
 import { attach } from '../services/attach.ts'
 import { readConfig } from '../services/config.ts'
 import { urlFlag } from '../services/declare.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { readSeedFile } from './seed-file.ts'
 import { table } from './table.ts'
 
 const options = {
@@ -24,7 +23,7 @@ export const seed: Command = {
   usage:
     'seed SERVICE [--rows N] [--seed N] [--file FILE] [--existing refuse|keep|replace] [--really] [--services FILE] [--<service>-url URL]',
   summary:
-    'fills the empty database of SERVICE with N plausible rows a table (100), the same ones for the same seed; FILE exports defineSeed({ … }) by default',
+    'fills the empty database of SERVICE with N plausible rows a table (100), the same ones for the same seed; FILE has defineSeed({ … }) as its default export; what is not said is as the declaration has it',
   async run(args, terminal) {
     const [name, ...flags] = args
     if (name === undefined || name.startsWith('-')) throw new UsageError('seed needs the name of a service')
@@ -41,9 +40,11 @@ export const seed: Command = {
     if (existing !== undefined && !isRule(existing)) {
       throw new UsageError('--existing is refuse, keep or replace')
     }
-    const rows = numberOf('--rows', values.rows)
-    const number = numberOf('--seed', values.seed)
-    const definition = values.file === undefined ? undefined : await definitionIn(values.file)
+    const declared = service.boundary === 'bounded' ? service.seed : undefined
+    const rows = numberOf('--rows', values.rows) ?? declared?.rows
+    const number = numberOf('--seed', values.seed) ?? declared?.seed
+    const file = values.file ?? declared?.file
+    const definition = file === undefined ? undefined : await definitionIn(file)
     const adapter = service.adapters[0] as DatastoreAdapter<object>
     if (service.boundary !== 'bounded' || adapter.seeder === undefined) {
       throw new UsageError(`"${name}" has no schema to make rows for; only a database of your own is seeded`)
@@ -96,15 +97,13 @@ function numberOf(flag: string, text: string | undefined): number | undefined {
   return Number(text)
 }
 
-async function definitionIn(file: string): Promise<unknown> {
-  const path = resolve(file)
-  if (!existsSync(path))
-    throw new UsageError(`there is no ${path}; --file names the module that exports the seed`)
-  const { default: definition } = (await import(pathToFileURL(path).href)) as { default?: unknown }
-  if (typeof definition !== 'object' || definition === null) {
-    throw new UsageError(`${path} has no default export; write: export default defineSeed({ … })`)
+async function definitionIn(file: string): Promise<object> {
+  try {
+    return (await readSeedFile(file)).definition
+  } catch (error) {
+    if (PortError.is(error) && error.code === 'invalid-argument') throw new UsageError(error.detail)
+    throw error
   }
-  return definition
 }
 
 const width = 30

@@ -10,6 +10,7 @@ import {
   defineServices,
   type FakeContext,
   type FakeLike,
+  type SeedDeclaration,
   unbounded,
   urlFlag,
   urlVariable,
@@ -441,6 +442,7 @@ describe('an attached app', () => {
 
 describe('a declaration', () => {
   const { web, store } = adapters()
+  const seeder = async () => expect.fail('declaring makes no data')
   const service = unbounded(Till, { adapters: [web], fake })
 
   test.each(['close', 'health', 'describe', 'then', 'Mail', 'my-mail', 'my_mail', '__proto__', '', '2nd'])(
@@ -483,11 +485,35 @@ describe('a declaration', () => {
     ['no fake', () => unbounded(Till, { adapters: [web] } as never)],
     ['a fake for a bounded service', () => bounded(Till, { adapter: store, version: '1', fake } as never)],
     [
+      'a seed where no data are made',
+      () => bounded(Till, { adapter: store, version: '1', seed: {} } as never),
+    ],
+    ...[
+      [5, 'a number for a seed'],
+      [{ size: 5 }, 'a seed of what it has not'],
+      [{ rows: -1 }, 'fewer rows than none'],
+      [{ seed: 1.5 }, 'a half seed'],
+      [{ file: '' }, 'a seed file without a name'],
+      [new URL('https://example.com/seed.ts'), 'a seed file elsewhere'],
+    ].map(([seed, what]): [string, () => unknown] => [
+      what as string,
+      () => bounded(Till, { adapter: { ...store, seeder }, version: '1', seed } as never),
+    ]),
+    [
       'a version of an unbounded one',
       () => unbounded(Till, { adapters: [web], fake, version: '1' } as never),
     ],
   ])('is refused with %s, also where no types are checked', (_, declaring) => {
     expect(declaring).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+  })
+
+  test('names a seed file by its path', () => {
+    const seeded = (seed: string | URL | SeedDeclaration) =>
+      bounded(Till, { adapter: { ...store, seeder }, version: '1', seed }).seed
+    expect(seeded(new URL('file:///app/a%20seed.ts'))).toEqual({ file: '/app/a seed.ts' })
+    expect(seeded('seed.ts')).toEqual({ file: 'seed.ts' })
+    expect(seeded({ rows: 20, seed: 7 })).toEqual({ rows: 20, seed: 7 })
+    expect(bounded(Till, { adapter: { ...store, seeder }, version: '1' }).seed).toBeUndefined()
   })
 
   test('cannot be changed afterwards', () =>

@@ -3,8 +3,8 @@
  * say so: a bounded service has a version and never a fake, an unbounded one has a fake and no version.
  */
 import { fileURLToPath } from 'node:url'
-import type { Adapter, DatastoreAdapter } from '../adapter.ts'
-import { checkFields, typeName } from '../calls/arguments.ts'
+import type { Adapter, DatastoreAdapter, SeedableAdapter } from '../adapter.ts'
+import { checkFields, checkInteger, typeName } from '../calls/arguments.ts'
 import type { Clock } from '../calls/clock.ts'
 import type { CallEvent, Guarded } from '../calls/guard.ts'
 import type { RetryPolicy } from '../calls/retry.ts'
@@ -49,6 +49,21 @@ export interface BoundedService<T extends object, Native = unknown> {
   readonly version: string
   /** The path of the folder of its migrations. */
   readonly migrations: string | undefined
+  /** Its synthetic data. `file` is a path. */
+  readonly seed: (SeedDeclaration & { readonly file?: string }) | undefined
+}
+
+/** Synthetic data of a datastore: what `portside seed` writes where its flags say nothing else, and what tests find. */
+export interface SeedDeclaration {
+  /**
+   * The module whose default export says what the schema does not, as the adapter would have it (PostgreSQL's: `defineSeed`).
+   * Loaded by Node as it is, only where data is made. @default the schema alone says
+   */
+  readonly file?: string | URL
+  /** How many rows each table gets, where the file does not say. @default 100 */
+  readonly rows?: number
+  /** @default 1 */
+  readonly seed?: number
 }
 
 /** Someone else's API: real in production, fake in development and test. */
@@ -78,18 +93,51 @@ export function bounded<T extends object, Native>(
     readonly migrations?: string | URL
     /** A bounded service is never faked. */
     readonly fake?: never
-  },
+  } & (
+    | { readonly seed?: never }
+    | {
+        readonly adapter: SeedableAdapter<T, Native>
+        /**
+         * Its synthetic data, which the database of each test begins with: the file that says what the schema does not, or
+         * that and more.
+         */
+        readonly seed: string | URL | SeedDeclaration
+      }
+  ),
 ): BoundedService<T, Native> {
-  checkFields('the options of a bounded service', options, ['adapter', 'version', 'migrations'])
+  checkFields('the options of a bounded service', options, ['adapter', 'version', 'migrations', 'seed'])
   parsePin(options.version)
   checkAdapters(port, [options.adapter])
+  const { adapter, version, migrations, seed } = options
   return {
     boundary: 'bounded',
     port,
-    adapters: [options.adapter],
-    version: options.version,
-    migrations: options.migrations instanceof URL ? fileURLToPath(options.migrations) : options.migrations,
+    adapters: [adapter],
+    version,
+    migrations: migrations instanceof URL ? fileURLToPath(migrations) : migrations,
+    seed: seed === undefined ? undefined : checkedSeed(seed, adapter),
   }
+}
+
+function checkedSeed(
+  said: string | URL | SeedDeclaration,
+  adapter: { readonly name: string; readonly seeder?: unknown },
+): BoundedService<object>['seed'] {
+  if (adapter.seeder === undefined) {
+    throw invalidArgument(
+      `a service on the adapter "${adapter.name}" has no schema to make data for: no seed`,
+    )
+  }
+  const whole = typeof said === 'string' || said instanceof URL ? { file: said } : said
+  checkFields('the seed of a bounded service', whole, ['file', 'rows', 'seed'])
+  const { file, ...numbers } = whole
+  const { rows, seed } = numbers
+  if (rows !== undefined) checkInteger('rows', rows, { min: 0, max: 1_000_000_000 })
+  if (seed !== undefined) checkInteger('seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  if (file === undefined) return numbers
+  const isFile = file instanceof URL ? file.protocol === 'file:' : typeof file === 'string' && file !== ''
+  if (!isFile) throw invalidArgument('the file of a seed must be a path or a file: URL')
+  return { ...numbers, file: file instanceof URL ? fileURLToPath(file) : file }
 }
 
 /** Declares someone else's API, with the adapters a URL may choose and the fake that stands in for it. */

@@ -1,8 +1,15 @@
 /** What must not compile, and what must: checked by the compiler, never run. */
-import type { Adapter, DatastoreAdapter } from '../adapter.ts'
+import type { Adapter, DatastoreAdapter, SeedableAdapter } from '../adapter.ts'
 import type { CallOptions, Port } from '../port.ts'
 import { type Attached, attach, type Fakes } from './attach.ts'
-import { bounded, defineServices, type FakeLike, type FakeModule, unbounded } from './declare.ts'
+import {
+  type BoundedService,
+  bounded,
+  defineServices,
+  type FakeLike,
+  type FakeModule,
+  unbounded,
+} from './declare.ts'
 import { type Native, native } from './native.ts'
 
 interface Orders {
@@ -25,6 +32,7 @@ interface FakeOrders extends Orders, FakeLike<Orders> {}
 declare const Orders: Port<Orders>
 declare const Mail: Port<Mail>
 declare const pg: DatastoreAdapter<Orders, Pool>
+declare const seedable: SeedableAdapter<Orders, Pool>
 declare const store: DatastoreAdapter<Mail, Pool>
 declare const plain: Adapter<Orders, Pool>
 declare const smtp: Adapter<Mail, Wire>
@@ -49,6 +57,23 @@ bounded(Orders, { adapter: plain, version: '17.10' })
 bounded(Orders, { adapter: store, version: '17.10' })
 // @ts-expect-error an adapter of another port, the other way round
 bounded(Mail, { adapter: pg, version: '17.10' })
+
+// A seed is for what has a schema to make data for.
+bounded(Orders, { adapter: seedable, version: '17.10' })
+holds<Equal<ReturnType<typeof seeded>, BoundedService<Orders, Pool>>>()
+function seeded() {
+  return bounded(Orders, { adapter: seedable, version: '17.10', seed: new URL('./seed.ts', import.meta.url) })
+}
+bounded(Orders, { adapter: seedable, version: '17.10', seed: './seed.ts' })
+bounded(Orders, { adapter: seedable, version: '17.10', seed: { rows: 20, seed: 7 } })
+// @ts-expect-error an adapter that makes no data
+bounded(Orders, { adapter: pg, version: '17.10', seed: './seed.ts' })
+// @ts-expect-error a seed that is none
+bounded(Orders, { adapter: seedable, version: '17.10', seed: { size: 5 } })
+// @ts-expect-error an adapter of another port
+bounded(Mail, { adapter: seedable, version: '17.10', seed: './seed.ts' })
+// @ts-expect-error someone else's data are theirs
+unbounded(Mail, { adapters: [smtp], fake: fakeMail, seed: './seed.ts' })
 
 // An unbounded service has a fake and no version.
 unbounded(Mail, { adapters: [smtp], fake: fakeMail })

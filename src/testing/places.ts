@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { DatastoreAdapter } from '../adapter.ts'
 import { checkInteger } from '../calls/arguments.ts'
 import { noRetry } from '../calls/retry.ts'
+import { readSeedFile } from '../cli/seed-file.ts'
 import { invalidArgument, PortError } from '../errors.ts'
 import type { PlaceSupply, PlaceTemplate, TestPlace, TestRights } from '../servers/isolation.ts'
 import { openAll, type PortOf } from '../services/attach.ts'
@@ -30,7 +31,8 @@ export interface DatastoreTestOptions<P> {
   readonly rights?: TestRights
   /** Extensions that only an administrator may install; `create extension` in a migration does for the others. */
   readonly extensions?: readonly string[]
-  readonly seed?: Seed<P>
+  /** What a test finds; `false` for nothing. @default the seed that the service declares */
+  readonly seed?: Seed<P> | false
   /** The administrator's URL of a server for tests that runs already. @default one of the pinned version is started */
   readonly adminUrl?: string
 }
@@ -218,18 +220,47 @@ async function templateOf(
 ): Promise<PlaceTemplate | undefined> {
   const { migrations } = service
   const [adapter] = service.adapters
-  if (migrations === undefined && seed === undefined) return undefined
+  const filling = seed === undefined ? await declaredSeed(name, service) : ownSeed(name, service, seed)
+  if (migrations === undefined && filling === undefined) return undefined
   if (migrations !== undefined && adapter.migrate === undefined) {
     throw invalidArgument(`service "${name}" names migrations, but its adapter "${adapter.name}" has none`)
   }
   const hash = createHash('sha256')
   if (migrations !== undefined) await hashFolder(migrations, hash)
-  hash.update(JSON.stringify(seed?.key ?? null))
+  hash.update(JSON.stringify(filling?.key ?? null))
   return {
     key: hash.digest('hex'),
     async build(url) {
       if (migrations !== undefined) await adapter.migrate?.(parsed(adapter, url), migrations)
-      if (seed !== undefined) await applySeed(name, service, url, seed)
+      await filling?.build(url)
+    },
+  }
+}
+
+function ownSeed(name: string, service: Bounded, seed: Seed<never> | false): PlaceTemplate | undefined {
+  if (seed === false) return undefined
+  return { key: seed.key, build: (url) => applySeed(name, service, url, seed) }
+}
+
+/** Synthetic data, as the service declares it. */
+async function declaredSeed(name: string, service: Bounded): Promise<PlaceTemplate | undefined> {
+  const [adapter] = service.adapters
+  if (service.seed === undefined || adapter.seeder === undefined) return undefined
+  const { file, ...numbers } = service.seed
+  const { seeder } = await adapter.seeder()
+  const read = file === undefined ? undefined : await readSeedFile(file)
+  const options = read === undefined ? numbers : { ...numbers, definition: read.definition }
+  return {
+    key: JSON.stringify(['seed', seeder.hash(options), read?.digest]),
+    async build(url) {
+      // Made by us a moment ago, wherever it is; and what the migrations have filled is theirs.
+      const how = { ...options, really: true, existing: 'keep' } as const
+      await seeder.seed(parsed(adapter, url), how).catch((error: unknown) => {
+        if (!PortError.is(error)) throw error
+        const { detail: message, cause } = error
+        // Of the database, which nobody will see, what it is for.
+        throw new PortError({ ...error, service: name, subject: file, message, cause })
+      })
     },
   }
 }

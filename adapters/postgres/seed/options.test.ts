@@ -1,5 +1,5 @@
 /** What is decided before a database is asked. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { expectPortError } from '../../../contract-tests/expect.ts'
 import type { SeedOptions } from '../../../src/adapter.ts'
 import { ServiceUrl } from '../../../src/services/url.ts'
@@ -55,5 +55,14 @@ describe('the hash of a seed', () => {
     ['the reference date', { definition: { ...definition, referenceDate: '2026-01-01' } }],
   ])('tells other %s apart', (_, options) => {
     expect(seedHash({ definition, ...options })).not.toBe(seedHash({ definition }))
+  })
+  test('tells other versions of faker apart', async () => {
+    const require = (): object => ({ version: '0.0.1' })
+    vi.doMock('node:module', async (load) => ({ ...(await load<object>()), createRequire: () => require }))
+    vi.resetModules()
+    const { seedHash: other } = await import('./seeder.ts')
+    vi.doUnmock('node:module')
+    expect(other({ definition })).not.toBe(seedHash({ definition }))
+    expect(other({ definition })).toMatch(/^[0-9a-f]{64}$/)
   })
 })

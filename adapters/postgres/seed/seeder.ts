@@ -6,6 +6,7 @@
  * for such a reason, all is rolled back and the error names what refused it.
  */
 import { createHash } from 'node:crypto'
+import { createRequire } from 'node:module'
 import type { Faker, Randomizer } from '@faker-js/faker'
 import pg from 'pg'
 import type { DatastoreSeeder, SeedOptions, SeedReport } from '../../../src/adapter.ts'
@@ -107,15 +108,25 @@ export async function seed(url: ServiceUrl, options: SeedOptions = {}): Promise<
 }
 
 /**
- * What rows come of: the seed, how many, the definition and this generator's version, as one text. With the schema
- * (that is, the migrations) and the server's version it names the contents of a database. What the functions of a
- * definition import is not seen: `version` in the definition is for that.
+ * What rows come of: the seed, how many, the definition and the versions of this generator and of faker, as one text. With
+ * the schema (that is, the migrations) and the server's version it names the contents of a database. What the functions
+ * of a definition import is not seen: `version` in the definition is for that.
  */
 export function seedHash(options: Pick<SeedOptions, 'rows' | 'seed' | 'definition'> = {}): string {
   const { rows, seed: number, definition } = checkOptions(options)
   return createHash('sha256')
-    .update(canonical({ generation, rows, seed: number, definition }))
+    .update(canonical({ generation, faker: fakerVersion(), rows, seed: number, definition }))
     .digest('hex')
+}
+
+function fakerVersion(): string | undefined {
+  try {
+    const { version } = createRequire(import.meta.url)('@faker-js/faker/package.json') as { version: string }
+    return version
+  } catch {
+    // Whoever makes rows is told that it is not installed.
+    return undefined
+  }
 }
 
 interface Settings {
