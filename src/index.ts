@@ -115,6 +115,7 @@ export type {
   DatastoreServer,
   Driver,
   Fact,
+  FactDrift,
   Fingerprint,
   MigrateOptions,
   MigrationReport,

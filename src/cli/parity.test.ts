@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type FreshPlace, freshPostgres, freshRedis } from '../../contract-tests/servers.ts'
-import type { Drift, ParityReport } from '../parity/report.ts'
+import type { ParityDiff } from '../parity/diff.ts'
+import type { ParityReport } from '../parity/report.ts'
 import type { PreflightReport } from '../services/preflight-ladder.ts'
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url))
@@ -151,6 +152,9 @@ describe('portside parity', () => {
     expect(ended.out).toMatch(/^mail +unbounded +fake +- +- +- +unverified$/m)
     expect(ended.out).toMatch(/^tools +Node v24/m)
     expect(ended.out).toMatch(/^personnel +not known; run "portside stamp"/m)
+    expect(ended.out).toMatch(
+      /^orders +needs pg_read_all_settings +setting\..*setting\.shared_preload_libraries$/m,
+    )
     expectNoSecret(ended)
   })
 
@@ -174,6 +178,7 @@ describe('portside parity', () => {
     const without = await portside(['parity', ...declared, '--max-age', '30d'])
     expect(without.code).toBe(1)
     expect(without.err).toMatch(/orders: unverified; run: portside verify orders/)
+    const form = { contract: 'abc', portside: '0.1.0' }
     const date = new Date(Date.now() - 40 * 86_400_000).toISOString().slice(0, 10)
     for (const [subject, port, adapter, kind] of [
       ['orders', 'sql-database', 'postgres', 'real'],
@@ -182,7 +187,7 @@ describe('portside parity', () => {
     ]) {
       writeFileSync(
         join(folder, `${subject}.json`),
-        JSON.stringify({ subject, port, adapter, kind, date, behaviours: {} }),
+        JSON.stringify({ ...form, subject, port, adapter, kind, date, behaviours: {} }),
       )
     }
     const old = await portside(['parity', ...declared, '--evidence', '.', '--max-age', '30d'])
@@ -193,7 +198,7 @@ describe('portside parity', () => {
     expect(young.out).toMatch(/^orders .* 40 days \(real\)$/m)
     const server = { product: 'postgresql', version: '17.9' }
     const other = { subject: 'orders', port: 'sql-database', adapter: 'postgres', kind: 'real', date, server }
-    writeFileSync(join(folder, 'orders.json'), JSON.stringify({ ...other, behaviours: {} }))
+    writeFileSync(join(folder, 'orders.json'), JSON.stringify({ ...form, ...other, behaviours: {} }))
     const elsewhere = await portside(['parity', ...declared, '--evidence', '.', '--max-age', '40d'])
     expect(elsewhere.code).toBe(1)
     expect(elsewhere.err).toMatch(/orders: its evidence is of version 17\.9, and 17\.10 runs/)
@@ -228,16 +233,27 @@ describe('portside parity', () => {
     const [first, second, third] = structuredClone(report).services as [never, never, never]
     Object.assign((first as { fingerprint: { facts: object } }).fingerprint.facts, {
       'extension.postgis': { value: '3.4', severity: 'high' },
-      'setting.jit': { value: 'other', severity: 'low' },
+      'setting.jit': { value: '', severity: 'low' },
     })
     Object.assign(second, { server: { engine: 'redis', version: '7.0.1' } })
     Object.assign(third, { implementation: 'smtp' })
     writeFileSync(join(folder, 'b.json'), JSON.stringify({ ...report, services: [first, second, third] }))
     const same = await portside(['parity', 'diff', 'a.json', 'a.json'])
-    expect(same).toEqual({ code: 0, out: 'no drift\n', err: '' })
+    expect(same).toMatchObject({ code: 0, err: '' })
+    // What an ordinary role may not read is named, not taken for the same.
+    expect(same.out).toMatch(/^no drift in what is known\n/)
+    const why = 'needs pg_read_all_settings'
+    expect(same.out).toMatch(new RegExp(`^orders +setting\\.shared_preload_libraries +${why} +${why}$`, 'm'))
     const differing = await portside(['parity', 'diff', 'a.json', 'b.json', '--json'])
     expect(differing.code).toBe(1)
-    const drift = JSON.parse(differing.out) as Drift[]
+    const { format, drift, unknown } = JSON.parse(differing.out) as ParityDiff
+    expect(format).toBe(1)
+    expect(unknown).toContainEqual({
+      of: 'orders',
+      what: 'setting.shared_preload_libraries',
+      expected: why,
+      found: why,
+    })
     expect(drift.map(({ severity, of, what }) => `${severity} ${of} ${what}`)).toEqual([
       'high orders extension.postgis',
       'medium sessions version',
@@ -245,6 +261,7 @@ describe('portside parity', () => {
     ])
     const text = await portside(['parity', 'diff', 'a.json', 'b.json'])
     expect(text.out).toMatch(/^high +orders +extension\.postgis +absent +3\.4$/m)
+    expect(text.out).toMatch(/^low +orders +setting\.jit +\S+ +""$/m)
   })
 
   test.each<[readonly string[], number, RegExp]>([

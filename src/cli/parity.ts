@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Severity } from '../adapter.ts'
 import { PortError } from '../errors.ts'
-import { checkReport, diffParity } from '../parity/diff.ts'
+import { checkReport, diffParity, type ParityDiff } from '../parity/diff.ts'
 import { parityOf } from '../parity/environment.ts'
 import { atLeast, type Drift, type ParityReport, type ServiceParity } from '../parity/report.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
@@ -49,10 +49,10 @@ function diff(args: readonly string[], { print }: Terminal): number {
   if (a === undefined || b === undefined || more.length > 0)
     throw new UsageError('diff compares two files that "portside parity --json" wrote')
   const least = severityOf(values['fail-on'])
-  const drift = diffParity(readReport(a), readReport(b))
-  if (values.json) print(JSON.stringify(drift, undefined, 2))
-  else if (drift.length === 0) print('no drift')
-  else for (const line of driftLines(drift, a, b)) print(line)
+  const found = diffParity(readReport(a), readReport(b))
+  const { drift } = found
+  if (values.json) print(JSON.stringify(found, undefined, 2))
+  else for (const line of diffLines(found, a, b)) print(line)
   return drift.some(({ severity }) => atLeast(severity, least)) ? exitCodes.failed : exitCodes.ok
 }
 
@@ -110,6 +110,15 @@ function problemsOf({ services }: ParityReport, maxAgeDays: number | undefined):
   })
 }
 
+function diffLines({ drift, unknown }: ParityDiff, a: string, b: string): readonly string[] {
+  const none = unknown.length === 0 ? 'no drift' : 'no drift in what is known'
+  const hidden = unknown.map(({ of, what, expected, found }) => [of, what, expected, found])
+  return [
+    ...(drift.length === 0 ? [none] : driftLines(drift, a, b)),
+    ...(hidden.length === 0 ? [] : ['', ...table([['not known', '', a, b], ...hidden])]),
+  ]
+}
+
 function linesOf(report: ParityReport): readonly string[] {
   const heading = ['service', 'boundary', 'implementation', 'pin', 'running', 'drift', 'evidence']
   return [
@@ -121,7 +130,19 @@ function linesOf(report: ParityReport): readonly string[] {
       ['personnel', personnelLine(report)],
     ]),
     ...(report.drift.length === 0 ? [] : ['', ...driftLines(report.drift, 'expected', 'found')]),
+    ...unknownLines(report),
   ]
+}
+
+/** What a login may not read: without a word it would look like what is not there. */
+function unknownLines({ services }: ParityReport): readonly string[] {
+  const rows = services.flatMap(({ service, fingerprint }) => {
+    const names = new Map<string, string[]>()
+    for (const [name, why] of Object.entries(fingerprint?.unknown ?? {}))
+      names.set(why, [...(names.get(why) ?? []), name])
+    return [...names].map(([why, hidden]) => [service, why, hidden.toSorted().join(', ')])
+  })
+  return rows.length === 0 ? [] : ['', ...table([['not known', 'because', 'what'], ...rows])]
 }
 
 function rowOf(service: ServiceParity): readonly string[] {
@@ -134,7 +155,9 @@ function rowOf(service: ServiceParity): readonly string[] {
     implementation,
     pin,
     server === undefined ? '-' : `${server.engine} ${server.version}`,
-    problem === undefined ? drifting : `not known: ${problem.code}`,
+    problem === undefined
+      ? drifting
+      : [worst?.severity, `not known: ${problem.code}`].filter(Boolean).join(', '),
     evidence === undefined ? 'unverified' : evidenceText(evidence),
   ]
 }
@@ -178,8 +201,14 @@ function personnelLine({ personnel }: ParityReport): string {
 function driftLines(drift: readonly Drift[], expected: string, found: string): readonly string[] {
   return table([
     ['severity', 'of', 'what', expected, found],
-    ...drift.map((one) => [one.severity, one.of, one.what, one.expected ?? 'absent', one.found ?? 'absent']),
+    ...drift.map((one) => [one.severity, one.of, one.what, cell(one.expected), cell(one.found)]),
   ])
+}
+
+/** An empty value would look like none. */
+function cell(value: string | undefined): string {
+  if (value === undefined) return 'absent'
+  return value === '' ? '""' : value
 }
 
 const units = [

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Fact, Severity } from '../adapter.ts'
-import { checkReport, diffParity } from './diff.ts'
-import type { ParityReport, ServiceParity } from './report.ts'
+import { checkReport, diffParity as compare } from './diff.ts'
+import type { Drift, ParityReport, ServiceParity } from './report.ts'
+
+const diffParity = (a: ParityReport, b: ParityReport): readonly Drift[] => compare(a, b).drift
 
 const severities: readonly Severity[] = ['high', 'medium', 'low']
 
@@ -81,6 +83,14 @@ describe('two environments', () => {
     expect(diffParity(report([down]), report([down]))).toHaveLength(1)
   })
 
+  test('are compared in what is declared though one does not answer', () => {
+    const down = service({ pin: 'postgresql 16.4', problem: { code: 'timeout', message: 'slow' } })
+    expect(diffParity(report([service()]), report([down]))).toEqual([
+      expect.objectContaining({ what: 'pin', found: 'postgresql 16.4' }),
+      { severity: 'high', of: 'orders', what: 'server', expected: 'answers', found: 'not known: timeout' },
+    ])
+  })
+
   test('do not drift by a fake here and the real service there, which is as it should be', () => {
     const fake = service({ ...mail, implementation: 'fake', fingerprint: undefined })
     const real = service({ ...mail, implementation: 'smtp', fingerprint: undefined })
@@ -102,6 +112,36 @@ describe('two environments', () => {
         found: 'not known: the user may not ask',
       },
     ])
+  })
+
+  test('drift by what one may not read though the other has nothing of the kind', () => {
+    const hidden = service({ fingerprint: { facts: {}, unknown: { module: 'the user may not ask' } } })
+    expect(diffParity(report([service()]), report([hidden]))).toEqual([
+      {
+        severity: 'low',
+        of: 'orders',
+        what: 'module',
+        expected: undefined,
+        found: 'not known: the user may not ask',
+      },
+    ])
+  })
+
+  test('are never the same in what neither may read, though that is no drift', () => {
+    const here = service({
+      fingerprint: { facts: {}, unknown: { 'setting.ssl': 'hidden', module: 'no right' } },
+    })
+    const there = service({
+      fingerprint: { facts: {}, unknown: { setting: 'refused', module: 'no command' } },
+    })
+    expect(compare(report([here]), report([there]))).toEqual({
+      format: 1,
+      drift: [],
+      unknown: [
+        { of: 'orders', what: 'module', expected: 'no right', found: 'no command' },
+        { of: 'orders', what: 'setting.ssl', expected: 'hidden', found: 'refused' },
+      ],
+    })
   })
 
   test('drift by a fact that only one has, as badly as the fact matters', () => {
@@ -127,9 +167,20 @@ describe('two environments', () => {
     ])
   })
 
-  test.each([null, 5, {}, { format: 2, services: [] }, { format: 1, services: [{}], tools: {} }])(
-    'are not compared by %j, which is no report',
-    (value) => expect(() => checkReport(value)).toThrow(/no parity report/),
+  const broken = (fingerprint: unknown): unknown => report([{ ...service(), fingerprint } as ServiceParity])
+  test.each([
+    null,
+    5,
+    {},
+    { format: 2, services: [] },
+    { format: 1, services: [{}], tools: {} },
+    broken(null),
+    broken({ facts: [], unknown: {} }),
+    broken({ facts: { encoding: null }, unknown: {} }),
+    broken({ facts: { encoding: { value: 'UTF8', severity: 'odd' } }, unknown: {} }),
+    broken({ facts: {}, unknown: { module: 1 } }),
+  ])('are not compared by %j, which is no report', (value) =>
+    expect(() => checkReport(value)).toThrow(/no parity report/),
   )
 })
 

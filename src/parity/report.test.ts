@@ -98,6 +98,32 @@ describe('the services of a report', () => {
     ])
   })
 
+  test('that tell their version and then no more keep what was told', async () => {
+    const refused = new PortError({ code: 'permission-denied', message: 'no right' })
+    const identify = async () => ({ engine: 'postgresql', version: '16.10' })
+    const ask = { identify, fingerprint: () => Promise.reject(refused) }
+    const { services, drift, tools } = await make([subject({ ask })])
+    expect(services).toMatchObject([
+      { server: { version: '16.10' }, fingerprint: undefined, problem: { code: 'permission-denied' } },
+    ])
+    expect(drift).toMatchObject([{ severity: 'high', what: 'version' }])
+    expect(tools.servers).toEqual({ orders: 'postgresql 16.10' })
+  })
+
+  test('drift also from what they should be by their own account, worst first', async () => {
+    const stale = { severity: 'high', what: 'collation.version', expected: '2.31', found: '2.36' } as const
+    const ask = {
+      identify: async () => ({ engine: 'postgresql', version: '17.9' }),
+      fingerprint: async () => ({ facts: {}, unknown: {}, drift: [stale] }),
+    }
+    const { services, drift } = await make([subject({ ask })])
+    expect(drift).toEqual([
+      { ...stale, of: 'orders' },
+      expect.objectContaining({ severity: 'medium', what: 'version' }),
+    ])
+    expect(services[0]?.drift).toEqual(drift)
+  })
+
   test('are asked with the signal and the deadline that the caller gives', async () => {
     const identify = vi.fn(async () => ({ engine: 'postgresql', version: '17.10' }))
     const { signal } = new AbortController()

@@ -41,7 +41,7 @@ export interface ServiceParity {
   /** The running server, as it says it. */
   readonly server: ServerIdentity | undefined
   readonly fingerprint: Fingerprint | undefined
-  /** From the pin. */
+  /** From the pin, and of the server from itself. */
   readonly drift: readonly Drift[]
   /** The newest run of the port's contract on what stands here; `undefined` where it is unverified. */
   readonly evidence: EvidenceSummary | undefined
@@ -185,16 +185,20 @@ async function serviceParity(
   const base = { service, port, boundary, implementation, pin: shown }
   const nothing = { ...base, server: undefined, fingerprint: undefined, drift: [], problem }
   if (ask === undefined || problem !== undefined) return nothing
+  // What was found before a failure stays in the report.
+  let found: Omit<ServiceParity, 'evidence'> = nothing
   try {
     const server = await ask.identify(call)
+    const fromPin = server && pin && engine ? pinDrift(service, engine, pin, server) : []
+    found = { ...nothing, server, drift: fromPin }
     const fingerprint = await ask.fingerprint(call)
-    const drift = server && pin && engine ? pinDrift(service, engine, pin, server) : []
-    return { ...nothing, server, fingerprint, drift }
+    const own = fingerprint?.drift?.map((one) => ({ ...one, of: service })) ?? []
+    return { ...found, fingerprint, drift: worstFirst([...fromPin, ...own]) }
   } catch (error) {
     const [code, message] = PortError.is(error)
       ? ([error.code, error.detail] as const)
       : (['internal', 'unexpected failure'] as const)
-    return { ...nothing, problem: { code, message } }
+    return { ...found, problem: { code, message } }
   }
 }
 
@@ -257,6 +261,10 @@ function personnelGap({ authors }: BuildInfo, deployer: string | undefined): Per
 }
 
 const weights: Readonly<Record<Severity, number>> = { high: 0, medium: 1, low: 2 }
+
+export function isSeverity(value: unknown): value is Severity {
+  return typeof value === 'string' && Object.hasOwn(weights, value)
+}
 
 /** Whether `severity` is as bad as `least`, or worse. */
 export function atLeast(severity: Severity, least: Severity): boolean {
