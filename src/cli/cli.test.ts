@@ -1,5 +1,4 @@
 /** The `portside` command as a program of its own, with real servers. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -10,61 +9,26 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshPostgres } from '../../contract-tests/servers.ts'
 import { stopServers } from '../servers/kept.ts'
 import { identifyProcess } from '../servers/processes.ts'
+import { endPrograms, type Program, startProgram } from './fixtures/program.ts'
 
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 const declaration = fileURLToPath(new URL('./fixtures/services.ts', import.meta.url))
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
 }
 
 let folder: string
-const children: ChildProcess[] = []
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'portside-cli-'))
 })
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
+  await endPrograms()
   await stopServers(join(folder, '.portside'))
   expect(serversIn(join(folder, '.portside')).filter(lives)).toEqual([])
   rmSync(folder, { recursive: true })
 })
 
-function portside(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/_URL(_FILE)?$|^PORTSIDE_EXTERNALS$/.test(name),
-  )
-  const child = spawn(process.execPath, [main, ...args], {
-    cwd: folder,
-    env: { ...Object.fromEntries(inherited), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.push(child)
-  return child
-}
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-async function ended(child: ChildProcess): Promise<Ended> {
-  const [out, err] = [text(child.stdout), text(child.stderr)]
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, out: out(), err: err() }
-}
-
-function text(stream: ChildProcess['stdout']): () => string {
-  let all = ''
-  stream?.setEncoding('utf8').on('data', (part: string) => {
-    all += part
-  })
-  return () => all
-}
+const portside = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Program =>
+  startProgram(args, { cwd: folder, env })
 
 /** The processes of the servers that ran or run below `directory`. */
 function serversIn(directory: string): number[] {
@@ -86,14 +50,18 @@ function lives(pid: number): boolean {
   return identifyProcess(pid) !== undefined
 }
 
+/** Runs a program of this text, with arguments of its own. */
+const dev = (script: string, env: Readonly<Record<string, string>> = {}, ...args: string[]): Program =>
+  portside(['dev', '--services', declaration, '--', process.execPath, '-e', script, ...args], env)
+
+/** Until the servers are up and the program writes. */
+const started = { timeout: 30_000, interval: 5 }
 const printEnvironment = 'process.stdout.write(JSON.stringify(process.env))'
 
 describe('portside dev', () => {
   test('brings every service up, tells the program where, answers its exit code and leaves the servers up', async () => {
     const script = `${printEnvironment}; process.exitCode = 7`
-    const { code, out, err } = await ended(
-      portside(['dev', '--services', declaration, '--', process.execPath, '-e', script, '--', '--help']),
-    )
+    const { code, out, err } = await dev(script, {}, '--', '--help').ended
     expect({ code, err: code === 7 ? '' : err }).toEqual({ code: 7, err: '' })
     const env = JSON.parse(out) as Record<string, string>
     expect(env.ORDERS_URL).toMatch(/^postgres:\/\/orders:[\w-]+@127\.0\.0\.1:\d+\/orders$/)
@@ -118,13 +86,14 @@ describe('portside dev', () => {
     'hands %s to the program, and leaves the servers and nothing but .portside',
     async (signal, code) => {
       const script = 'process.stdout.write(String(process.pid)); setInterval(() => {}, 1000)'
-      const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
-      const [pid] = await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+      const { child, out, ended } = dev(script)
+      await expect.poll(out, started).not.toBe('')
+      const pid = Number(out())
       const servers = serversIn(join(folder, '.portside'))
       expect(servers.filter(lives)).toHaveLength(2)
       child.kill(signal)
-      expect((await ended(child)).code).toBe(code)
-      expect(lives(Number(String(pid)))).toBe(false)
+      expect((await ended).code).toBe(code)
+      expect(lives(pid)).toBe(false)
       expect(servers.filter(lives)).toHaveLength(2)
       expect(readdirSync(folder)).toEqual(['.portside'])
     },
@@ -141,23 +110,20 @@ describe('portside dev', () => {
           process.exit(0)
         })
       }, 300))`
-    const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
-    const out = text(child.stdout)
-    await expect.poll(out, { timeout: 30_000 }).toBe('ready')
+    const { child, out, ended } = dev(script)
+    await expect.poll(out, started).toBe('ready')
     child.kill('SIGTERM')
-    expect((await once(child, 'close'))[0]).toBe(0)
-    expect(out()).toBe('ready drained')
+    expect(await ended).toMatchObject({ code: 0, out: 'ready drained' })
   })
 
   test('ended by SIGKILL leaves the servers, and the next one uses them', async () => {
-    const run = (script: string): ChildProcess =>
-      portside(['dev', '--services', declaration, '--', process.execPath, '-e', script])
-    const child = run("console.log('ready'); setTimeout(() => {}, 3000)")
-    await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+    const killed = dev("console.log('ready'); setTimeout(() => {}, 3000)")
+    await expect.poll(killed.out, started).not.toBe('')
     const servers = serversIn(join(folder, '.portside'))
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-    const { code, err } = await ended(run('0'))
+    killed.child.kill('SIGKILL')
+    // Its program holds on to its pipes for a while.
+    await once(killed.child, 'exit')
+    const { code, err } = await dev('0').ended
     expect(code).toBe(0)
     expect(err).toMatch(/orders .* ran already/)
     expect(serversIn(join(folder, '.portside'))).toEqual(servers)
@@ -165,20 +131,18 @@ describe('portside dev', () => {
   })
 
   test('stopped while the servers are still coming up leaves none', async () => {
-    const child = portside(['dev', '--services', declaration, '--', process.execPath, '-e', '0'])
-    await once(child.stderr as NonNullable<typeof child.stderr>, 'data')
+    const { child, err, ended } = dev('0')
+    await expect.poll(err, started).not.toBe('')
     child.kill('SIGINT')
-    expect((await ended(child)).code).toBe(130)
+    expect((await ended).code).toBe(130)
   })
 
   test('leaves a service whose URL is set to that, and does not touch its schema', async () => {
     const place = await freshPostgres()
-    const { code, out, err } = await ended(
-      portside(['dev', '--services', declaration, '--', process.execPath, '-e', printEnvironment], {
-        ORDERS_URL: place.url,
-        INVOICES_URL: place.url,
-      }),
-    )
+    const { code, out, err } = await dev(printEnvironment, {
+      ORDERS_URL: place.url,
+      INVOICES_URL: place.url,
+    }).ended
     expect(code).toBe(0)
     expect((JSON.parse(out) as Record<string, string>).ORDERS_URL).toBe(place.url)
     expect(err).toMatch(/orders +as ORDERS_URL says/)
@@ -196,9 +160,10 @@ describe('portside dev', () => {
     ],
     [{ ORDERS_URL: 'mysql://user:canary@host/name' }, /ORDERS_URL is of no known scheme/],
   ])('refuses %j before anything is started', async (env, message) => {
-    const { code, err } = await ended(
-      portside(['dev', '--services', declaration, '--', 'true'], env as Record<string, string>),
-    )
+    const { code, err } = await portside(
+      ['dev', '--services', declaration, '--', 'true'],
+      env as Record<string, string>,
+    ).ended
     expect(code).toBe(1)
     expect(err).toMatch(message)
     expect(err).not.toContain('canary')
@@ -206,11 +171,9 @@ describe('portside dev', () => {
   })
 
   test('whose migrations fail says so, shows no password, and runs no program', async () => {
-    const { code, out, err } = await ended(
-      portside(['dev', '--services', declaration, '--', process.execPath, '-e', 'console.log(1)'], {
-        TEST_MIGRATION: 'fails',
-      }),
-    )
+    const { code, out, err } = await dev('console.log(1)', {
+      TEST_MIGRATION: 'fails',
+    }).ended
     expect({ code, out }).toEqual({ code: 1, out: '' })
     expect(err).toContain('no such table')
     expect(err).not.toContain('canary')
@@ -222,10 +185,10 @@ describe('portside dev', () => {
     const secret = join(folder, 'secret')
     mkdirSync(secret, { mode: 0o000 })
     const env = { PATH: `${secret}:${process.env.PATH}` }
-    expect((await ended(portside(['dev', '--', 'no-such-program'], env))).code).toBe(127)
+    expect((await portside(['dev', '--', 'no-such-program'], env).ended).code).toBe(127)
     rmdirSync(secret)
     writeFileSync(join(folder, 'closed'), '', { mode: 0o600 })
-    expect((await ended(portside(['dev', '--', './closed']))).code).toBe(126)
+    expect((await portside(['dev', '--', './closed']).ended).code).toBe(126)
   })
 })
 
@@ -233,7 +196,7 @@ describe('the declaration', () => {
   const empty = 'export const services: object = {}'
 
   test('is found in its usual places, or where package.json says', async () => {
-    const run = async (): Promise<number | null> => (await ended(portside(['check']))).code
+    const run = async (): Promise<number | null> => (await portside(['check']).ended).code
     expect(await run()).toBe(2)
     mkdirSync(join(folder, 'src'))
     writeFileSync(join(folder, 'src', 'services.ts'), empty)
@@ -250,7 +213,7 @@ describe('the declaration', () => {
     ['that throws', "throw new Error('broken')", 1, /broken/],
   ])('%s is told', async (_, content, expected, message) => {
     writeFileSync(join(folder, 'services.ts'), content)
-    const { code, err } = await ended(portside(['check']))
+    const { code, err } = await portside(['check']).ended
     expect(code).toBe(expected)
     expect(err).toMatch(message)
   })
@@ -258,9 +221,9 @@ describe('the declaration', () => {
 
 describe('portside check', () => {
   test('prints every problem at once, and no secret', async () => {
-    const { code, err } = await ended(
-      portside(['check', '--services', declaration], { ORDERS_URL: 'mysql://user:canary@host/name' }),
-    )
+    const { code, err } = await portside(['check', '--services', declaration], {
+      ORDERS_URL: 'mysql://user:canary@host/name',
+    }).ended
     expect(code).toBe(1)
     for (const variable of ['ORDERS_URL', 'INVOICES_URL', 'SESSIONS_URL', 'MAIL_URL'])
       expect(err).toContain(variable)
@@ -273,9 +236,10 @@ describe('portside check', () => {
       INVOICES_URL: 'postgres://user:canary@db.example/invoices',
       PORTSIDE_EXTERNALS: 'fake',
     }
-    const { code, out, err } = await ended(
-      portside(['check', '--services', declaration, '--sessions-url', 'redis://cache.example:6379/0'], env),
-    )
+    const { code, out, err } = await portside(
+      ['check', '--services', declaration, '--sessions-url', 'redis://cache.example:6379/0'],
+      env,
+    ).ended
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/orders +bounded +postgres +17\.10 +postgres:\/\/db\.example\/orders +ORDERS_URL/)
     expect(out).toMatch(/sessions +bounded +redis +7\.0 +redis:\/\/cache\.example:6379\/0/)
@@ -287,16 +251,16 @@ describe('portside check', () => {
 describe('portside migrate', () => {
   test('applies the migrations of the services that are configured', async () => {
     const place = await freshPostgres()
-    const { code, out, err } = await ended(
-      portside(['migrate', '--services', declaration], { ORDERS_URL: place.url }),
-    )
+    const { code, out, err } = await portside(['migrate', '--services', declaration], {
+      ORDERS_URL: place.url,
+    }).ended
     expect({ code, out }).toEqual({ code: 0, out: 'orders: applied 001-first\n' })
     expect(err).not.toContain(new URL(place.url).password)
     await place.drop()
   })
 
   test('fails where none is configured, and names the variable', async () => {
-    const { code, err } = await ended(portside(['migrate', '--services', declaration]))
+    const { code, err } = await portside(['migrate', '--services', declaration]).ended
     expect(code).toBe(1)
     expect(err).toContain('ORDERS_URL')
   })
@@ -307,7 +271,7 @@ describe('portside migrate', () => {
     const { port } = closed.address() as { port: number }
     closed.close()
     const url = `postgres://user:canary@127.0.0.1:${port}/orders`
-    const { code, err } = await ended(portside(['migrate', '--services', declaration, '--orders-url', url]))
+    const { code, err } = await portside(['migrate', '--services', declaration, '--orders-url', url]).ended
     expect(code).toBe(1)
     expect(err).not.toContain('canary')
   })
@@ -315,11 +279,11 @@ describe('portside migrate', () => {
 
 describe('the command line', () => {
   test.each([['--version'], ['-v']])('%s prints the version', async (flag) => {
-    expect(await ended(portside([flag]))).toEqual({ code: 0, out: `${version}\n`, err: '' })
+    expect(await portside([flag]).ended).toEqual({ code: 0, out: `${version}\n`, err: '' })
   })
 
   test.each([['--help'], ['help'], ['-h'], ['dev', '--help']])('%s %s prints the help', async (...args) => {
-    const { code, out } = await ended(portside(args))
+    const { code, out } = await portside(args).ended
     expect(code).toBe(0)
     for (const command of ['dev', 'migrate', 'check']) expect(out).toContain(`portside ${command}`)
   })
@@ -335,7 +299,7 @@ describe('the command line', () => {
     [['check', '--services', declaration, '--unknown-url', 'x']],
     [['check', '--services', declaration, 'surplus']],
   ])('%j is wrong usage', async (args) => {
-    const { code, out, err } = await ended(portside(args))
+    const { code, out, err } = await portside(args).ended
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).not.toContain('    at ')
     expect(readdirSync(folder)).toEqual([])

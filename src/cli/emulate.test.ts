@@ -133,7 +133,7 @@ describe('portside emulate', () => {
       JSON.stringify({ smtp: { mails: [mail, { ...mail, to: ['nobody'] }] } }),
     )
     const refused = portside(['emulate', 'smtp', '--port', '0', '--seed', 'seed.json'])
-    expect(await refused.ended).toBe(1)
+    expect((await refused.ended).code).toBe(1)
     expect(refused.err()).toMatch(/seed\.json: smtp\.mails\[1\]: to\[0\]/)
   })
 
@@ -194,7 +194,7 @@ describe('what portside emulate refuses', () => {
       ['smtp', '--port', '0', '--control-port', String(port)],
     ]) {
       const refused = portside(['emulate', ...args, '--persist', 'state'])
-      expect(await refused.ended).toBe(1)
+      expect((await refused.ended).code).toBe(1)
       expect(refused.err()).toContain(`port ${port} cannot be listened on`)
       expect(refused.out()).toBe('')
     }
@@ -204,7 +204,7 @@ describe('what portside emulate refuses', () => {
   test('a folder that another command keeps its state in', async () => {
     const first = await emulate(['smtp', '--persist', 'state'])
     const second = portside(['emulate', 'smtp', '--port', '0', '--persist', 'state'])
-    expect(await second.ended).toBe(1)
+    expect((await second.ended).code).toBe(1)
     expect(second.err()).toContain(`in use by process ${first.child.pid}`)
     await stop(first)
   })

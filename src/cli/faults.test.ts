@@ -20,18 +20,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { isRoot } from '../servers/account.ts'
 import { stopServers } from '../servers/kept.ts'
 import { startServices } from '../servers/services.ts'
-import {
-  datastores,
-  type Ended,
-  folder,
-  lives,
-  onlyServer,
-  portside,
-  start,
-  toys,
-  up,
-  type Where,
-} from './fixtures/commands.ts'
+import { datastores, folder, lives, onlyServer, portside, start, toys, up } from './fixtures/commands.ts'
+import type { Ended, Where } from './fixtures/program.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -40,7 +30,7 @@ const dataOf = (name: string): string => join(folder, '.portside', name, 'data')
 /** Redis, the other datastore of the declaration, is said to be elsewhere. */
 const postgresAlone = { SESSIONS_URL: 'redis://127.0.0.1:1/0' }
 
-function upPostgres({ env, ...where }: Where = {}): Promise<Ended> {
+function upPostgres({ env, ...where }: Partial<Where> = {}): Promise<Ended> {
   return portside(['up', '--services', datastores], { ...where, env: { ...postgresAlone, ...env } })
 }
 
@@ -305,7 +295,7 @@ describe.runIf(isRoot())('as root', () => {
   })
 })
 
-async function urls({ env, ...where }: Where = {}): Promise<{ readonly ORDERS_URL: string }> {
+async function urls({ env, ...where }: Partial<Where> = {}): Promise<{ readonly ORDERS_URL: string }> {
   const { out, err } = await portside(['env', '--services', datastores, '--json'], {
     ...where,
     env: { ...postgresAlone, ...env },

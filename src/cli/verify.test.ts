@@ -1,6 +1,4 @@
 /** `portside verify` as a program of its own, on real servers and on emulators that show what reached them. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,53 +15,24 @@ import { startXEmulator } from '../../fakes/emulators/x.ts'
 import { FakeMailer } from '../../fakes/mailer.ts'
 import { FakeSocialPublisher } from '../../fakes/social-publisher.ts'
 import { readEvidence } from '../parity/evidence.ts'
+import { type Ended, endPrograms, type Program, startProgram } from './fixtures/program.ts'
 
 // A run of a contract is a minute's work where the machine has much else to do.
 vi.setConfig({ testTimeout: 180_000 })
 
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 const declaration = fileURLToPath(new URL('./fixtures/verified.ts', import.meta.url))
 
 let folder: string
-const children: ChildProcess[] = []
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'portside-verify-'))
 })
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
+  await endPrograms()
   rmSync(folder, { recursive: true })
 })
 
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/_URL(_FILE)?$|^PORTSIDE_EXTERNALS$/.test(name),
-  )
-  const child = spawn(process.execPath, [main, 'verify', ...args], {
-    cwd: folder,
-    env: { ...Object.fromEntries(inherited), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.push(child)
-  const seen = { out: '', err: '' }
-  child.stdout.setEncoding('utf8').on('data', (part: string) => {
-    seen.out += part
-  })
-  child.stderr.setEncoding('utf8').on('data', (part: string) => {
-    seen.err += part
-  })
-  const ended = once(child, 'close').then(([code]): Ended => ({ code: code as number | null, ...seen }))
-  return { child, seen, ended }
-}
+const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Program =>
+  startProgram(['verify', ...args], { cwd: folder, env })
 
 const verify = (args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended> =>
   start([...args, '--services', declaration], env).ended
@@ -129,8 +98,8 @@ describe('on a key-value store that others use', () => {
     ['SIGTERM', 143],
   ] as const)('cut short by %s leaves nothing, and goes on where it stopped', async (signal, code) => {
     const part = ['sessions', '--services', declaration, '--only', 'common']
-    const { child, seen, ended } = start([...part, '--rate', '100/s'], { SESSIONS_URL: place.url })
-    await expect.poll(() => seen.err, { timeout: 20_000 }).toMatch(/\[ 4\/\d+\]/)
+    const { child, err, ended } = start([...part, '--rate', '100/s'], { SESSIONS_URL: place.url })
+    await expect.poll(err, { timeout: 20_000 }).toMatch(/\[ 4\/\d+\]/)
     child.kill(signal)
     const first = await ended
     expect(first.code).toBe(code)
@@ -149,11 +118,11 @@ describe('on a key-value store that others use', () => {
 
   test('killed without a chance to clean up, is cleaned up after by the next run', async () => {
     const part = ['sessions', '--services', declaration, '--only', 'common']
-    const { child, seen, ended } = start([...part, '--rate', '100/s'], { SESSIONS_URL: place.url })
-    await expect.poll(() => seen.err, { timeout: 20_000 }).toMatch(/\[ 4\/\d+\]/)
+    const { child, err, ended } = start([...part, '--rate', '100/s'], { SESSIONS_URL: place.url })
+    await expect.poll(err, { timeout: 20_000 }).toMatch(/\[ 4\/\d+\]/)
     child.kill('SIGKILL')
     await ended
-    const [name] = /portside-verify-[a-z0-9]+/.exec(seen.err) ?? ['']
+    const [name] = /portside-verify-[a-z0-9]+/.exec(err()) ?? ['']
     // What it might have been about to remove.
     await client.set(`${name}-x-1:left`, 'behind')
     expect((await start([...part, '--resume'], { SESSIONS_URL: place.url }).ended).code).toBe(0)
@@ -183,8 +152,8 @@ describe('on a key-value store that others use', () => {
 
   test('while another run is under way is refused', async () => {
     const args = ['sessions', '--services', declaration, '--rate', '20/s']
-    const { child, seen, ended } = start(args, { SESSIONS_URL: place.url })
-    await expect.poll(() => seen.err, { timeout: 20_000 }).toMatch(/\[ 1\/\d+\]/)
+    const { child, err, ended } = start(args, { SESSIONS_URL: place.url })
+    await expect.poll(err, { timeout: 20_000 }).toMatch(/\[ 1\/\d+\]/)
     const other = await verify(['sessions'], { SESSIONS_URL: place.url })
     expect(other.code).toBe(1)
     expect(other.err).toContain(`is being verified by process ${child.pid}`)
