@@ -120,6 +120,65 @@ test("tells the server's own time zone and formats, which sessions of the adapte
   })
 })
 
+test('names the parts that the role may not read at all, and tells the rest', async () => {
+  const place = await server.provision('secretive')
+  await as(
+    server.adminUrl().replace(/\/[^/]*$/, '/secretive'),
+    'REVOKE SELECT ON pg_catalog.pg_settings, pg_catalog.pg_extension, pg_catalog.pg_publication FROM PUBLIC',
+  )
+  const { facts, unknown } = await fingerprintOf(place)
+  const why = 'the role may not read it'
+  expect(unknown).toEqual({
+    setting: why,
+    server: why,
+    extension: why,
+    replication: why,
+    'libc.version': 'no collation of the server tells it',
+  })
+  expect(valuesOf({ facts, unknown })).toMatchObject({ encoding: 'UTF8', 'role.superuser': 'false' })
+  expect(Object.keys(facts).filter((name) => /^(setting|server|extension|replication)\./.test(name))).toEqual(
+    [],
+  )
+})
+
+test('names what takes a second connection where the role may have but one', async () => {
+  const place = await server.provision('narrow')
+  await as(server.adminUrl(), 'ALTER ROLE narrow CONNECTION LIMIT 1')
+  const { facts, unknown } = await fingerprintOf(place)
+  expect(unknown.server).toBe('there was no connection left to ask on')
+  expect(facts['setting.TimeZone']?.value).toBe('UTC')
+})
+
+test('drifts where a library sorts otherwise than it did, and where a setting waits for a restart', async () => {
+  const place = await server.provision('upgraded')
+  const at = server.adminUrl().replace(/\/[^/]*$/, '/upgraded')
+  expect((await fingerprintOf(place)).drift).toEqual([])
+  await as(
+    at,
+    "CREATE COLLATION used (provider = icu, locale = 'de')",
+    "CREATE COLLATION unused (provider = icu, locale = 'de')",
+    'CREATE TABLE names (name text COLLATE used)',
+    "UPDATE pg_catalog.pg_collation SET collversion = '1.1' WHERE collname IN ('used', 'unused')",
+    "UPDATE pg_catalog.pg_database SET datcollversion = '0.9' WHERE datname = 'upgraded'",
+    'ALTER SYSTEM SET max_connections = 37',
+    'SELECT pg_reload_conf()',
+  )
+  // The server reads its files when it gets to it.
+  await expect.poll(async () => (await fingerprintOf(place)).drift, { timeout: 20_000 }).toHaveLength(3)
+  const { drift, facts } = await fingerprintOf(place)
+  expect(drift).toEqual([
+    { severity: 'high', what: 'collation.version', expected: '0.9', found: facts['collation.actual']?.value },
+    { severity: 'high', what: 'collation.used', expected: '1.1', found: expect.stringMatching(/^\d/) },
+    {
+      severity: 'low',
+      what: 'setting.max_connections',
+      expected: "as the server's files say",
+      found: `${facts['setting.max_connections']?.value} until it is restarted`,
+    },
+  ])
+  await as(at, 'ALTER SYSTEM RESET max_connections', 'SELECT pg_reload_conf()')
+})
+
 test('tells two encodings and collations apart', async () => {
   await as(
     server.adminUrl(),

@@ -3,7 +3,7 @@
  * is set to, which extensions there are, what the role may do, whether the server follows another. Read from
  * catalogues and settings that any role may see.
  */
-import type { Fact, Fingerprint, Severity } from '../../src/adapter.ts'
+import type { Fact, FactDrift, Fingerprint, Severity } from '../../src/adapter.ts'
 import { sql } from '../../src/ports/sql.ts'
 import type { SqlQueries } from '../../src/ports/sql-database.ts'
 
@@ -21,6 +21,7 @@ const settings: Readonly<Record<Severity, readonly string[]>> = {
     'default_transaction_isolation',
     'default_transaction_read_only',
     'standard_conforming_strings',
+    'timezone_abbreviations',
     'backslash_quote',
     'transform_null_equals',
     'array_nulls',
@@ -50,6 +51,10 @@ const settings: Readonly<Record<Severity, readonly string[]>> = {
     'temp_file_limit',
     'extra_float_digits',
     'bytea_output',
+    'gin_fuzzy_search_limit',
+    'default_table_access_method',
+    'lo_compat_privileges',
+    'xmlbinary',
     'xmloption',
     'check_function_bodies',
     'plan_cache_mode',
@@ -76,42 +81,71 @@ const rights = {
   replication: 'rolreplication',
 } as const
 
-/** Asks, one statement after another; each reads only. */
+/** What was found until now. */
+interface Findings {
+  readonly facts: Record<string, Fact>
+  readonly unknown: Record<string, string>
+  readonly drift: FactDrift[]
+  add(name: string, value: unknown, severity: Severity): void
+}
+
+type Part = (queries: SqlQueries, signal: AbortSignal, findings: Findings) => Promise<void>
+
+/** Asks, one statement after another; each reads only. What the role may not read is unknown, and stops nothing. */
 export async function fingerprintPostgres(queries: SqlQueries, signal: AbortSignal): Promise<Fingerprint> {
   const facts: Record<string, Fact> = {}
   const unknown: Record<string, string> = {}
-  const add = (name: string, value: unknown, severity: Severity): void => {
-    if (value !== undefined && value !== null) facts[name] = { value: String(value), severity }
+  const drift: FactDrift[] = []
+  const findings: Findings = {
+    facts,
+    unknown,
+    drift,
+    add(name, value, severity) {
+      if (value !== undefined && value !== null) facts[name] = { value: String(value), severity }
+    },
   }
-  await addTexts(queries, signal, add, unknown)
-  await addSettings(queries, signal, add, unknown)
-  await addExtensions(queries, signal, add)
-  await addRole(queries, signal, add)
-  await addReplication(queries, signal, add)
-  return { facts: Object.fromEntries(Object.entries(facts).toSorted(byName)), unknown }
+  for (const [names, part] of parts) {
+    try {
+      await part(queries, signal, findings)
+    } catch (error) {
+      const why = refusalOf(error)
+      if (why === undefined) throw error
+      for (const name of names) unknown[name] = why
+    }
+  }
+  return { facts: Object.fromEntries(Object.entries(facts).toSorted(byName)), unknown, drift }
 }
 
-type Add = (name: string, value: unknown, severity: Severity) => void
+/** Each with what is not known where it is refused: facts, or the word before the dot of many. */
+const parts: readonly (readonly [names: readonly string[], part: Part])[] = [
+  [['encoding', 'collation', 'libc', 'platform'], addTexts],
+  [['libc.version', 'icu.version', 'collation.actual'], addLibraries],
+  [['setting'], addSettings],
+  [['extension'], addExtensions],
+  [['role'], addRole],
+  [['replication'], addReplication],
+]
+
+/** Why the role may not know: it has no right to read that, or the server has no such thing. */
+export function refusalOf(error: unknown): string | undefined {
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  if (code === '42501') return 'the role may not read it'
+  // A function, a table or a column that is not there: a server that is compatible with PostgreSQL, not it.
+  return code === '42883' || code === '42P01' || code === '42703' ? 'the server does not have it' : undefined
+}
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
 const providers: Readonly<Record<string, string>> = { c: 'libc', i: 'icu', b: 'builtin' }
 
-/** Encoding, collation and the libraries that sort: another version of one makes indexes of texts wrong. */
-async function addTexts(
-  queries: SqlQueries,
-  signal: AbortSignal,
-  add: Add,
-  unknown: Record<string, string>,
-): Promise<void> {
-  const { database, number, built, encoding } = await queries.one<{
+/** Encoding, collation and the library that the server is built on. */
+async function addTexts(queries: SqlQueries, signal: AbortSignal, { add }: Findings): Promise<void> {
+  const { database, built, encoding } = await queries.one<{
     database: Readonly<Record<string, string | number | null>>
-    number: number
     built: string
     encoding: string
   }>(
     // As JSON, because the columns are not the same in every version.
-    sql`SELECT to_jsonb(d) - 'datacl' AS database, pg_encoding_to_char(d.encoding) AS encoding, version() AS built,
-          current_setting('server_version_num')::int AS number
+    sql`SELECT to_jsonb(d) - 'datacl' AS database, pg_encoding_to_char(d.encoding) AS encoding, version() AS built
         FROM pg_catalog.pg_database d WHERE d.datname = current_database()`,
     { signal },
   )
@@ -126,6 +160,18 @@ async function addTexts(
   const [, platform] = / on ([\w.-]+),/.exec(built) ?? []
   add('platform', platform, 'low')
   add('libc', platform === undefined ? undefined : libcOf(platform), 'high')
+}
+
+/** The libraries that sort: another version than an index of texts was made with makes it wrong. */
+async function addLibraries(
+  queries: SqlQueries,
+  signal: AbortSignal,
+  { add, unknown, drift, facts }: Findings,
+): Promise<void> {
+  const { number } = await queries.one<{ number: number }>(
+    sql`SELECT current_setting('server_version_num')::int AS number`,
+    { signal },
+  )
   if (number < 150_000) return
   const versions = await queries.one<{ actual?: string; libc?: string; icu?: string }>(
     sql`SELECT
@@ -137,12 +183,28 @@ async function addTexts(
            WHERE collname = 'und-x-icu' LIMIT 1) AS icu`,
     { signal },
   )
-  add('libc.version', versions.libc, 'medium')
-  if (versions.libc === undefined) unknown['libc.version'] = 'no collation of the server tells it'
+  const ofLibc = facts['collation.provider']?.value === 'libc' ? versions.actual : undefined
+  const libc = versions.libc ?? ofLibc
+  add('libc.version', libc, 'medium')
+  if (libc === undefined) unknown['libc.version'] = 'no collation of the server tells it'
   add('icu.version', versions.icu, 'medium')
-  // JSON has null where a row has nothing.
-  if (versions.actual !== (database.datcollversion ?? undefined)) {
-    add('collation.stale', `recorded ${database.datcollversion}, found ${versions.actual}`, 'high')
+  const recorded = facts['collation.version']?.value
+  if (recorded !== undefined && versions.actual !== undefined && recorded !== versions.actual) {
+    add('collation.actual', versions.actual, 'high')
+    drift.push({ severity: 'high', what: 'collation.version', expected: recorded, found: versions.actual })
+  }
+  const stale = await queries.query<{ name: string; recorded: string; actual: string }>(
+    // Those that nothing uses make no index wrong; after an upgrade of ICU there are hundreds.
+    sql`SELECT c.collname AS name, c.collversion AS recorded, pg_collation_actual_version(c.oid) AS actual
+        FROM pg_catalog.pg_collation c
+        WHERE c.collversion IS NOT NULL
+          AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+                      WHERE d.refclassid = 'pg_catalog.pg_collation'::regclass AND d.refobjid = c.oid)
+        ORDER BY c.collname`,
+    { signal },
+  )
+  for (const { name, recorded: expected, actual: found = 'none' } of stale) {
+    if (found !== expected) drift.push({ severity: 'high', what: `collation.${name}`, expected, found })
   }
 }
 
@@ -155,8 +217,7 @@ function libcOf(platform: string): string | undefined {
 async function addSettings(
   queries: SqlQueries,
   signal: AbortSignal,
-  add: Add,
-  unknown: Record<string, string>,
+  { add, unknown, drift }: Findings,
 ): Promise<void> {
   const severityOf = new Map(
     Object.entries(settings).flatMap(([severity, names]) =>
@@ -180,9 +241,22 @@ async function addSettings(
     if (severityOf.has(name) && !seen.includes(name))
       unknown[`setting.${name}`] = 'needs pg_read_all_settings'
   }
+  const waiting = await queries.query<{ name: string; setting: string }>(
+    sql`SELECT name, setting FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name`,
+    { signal },
+  )
+  for (const { name, setting } of waiting) {
+    drift.push({
+      severity: 'low',
+      what: `setting.${name}`,
+      expected: "as the server's files say",
+      // Of the others the value may be a secret: a setting of an extension's, a command with a key in it.
+      found: `${severityOf.has(name) ? setting : 'the value before'} until it is restarted`,
+    })
+  }
 }
 
-async function addExtensions(queries: SqlQueries, signal: AbortSignal, add: Add): Promise<void> {
+async function addExtensions(queries: SqlQueries, signal: AbortSignal, { add }: Findings): Promise<void> {
   const rows = await queries.query<{ name: string; version: string }>(
     sql`SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension`,
     { signal },
@@ -190,7 +264,7 @@ async function addExtensions(queries: SqlQueries, signal: AbortSignal, add: Add)
   for (const { name, version } of rows) add(`extension.${name}`, version, 'high')
 }
 
-async function addRole(queries: SqlQueries, signal: AbortSignal, add: Add): Promise<void> {
+async function addRole(queries: SqlQueries, signal: AbortSignal, { add }: Findings): Promise<void> {
   const { role, owner, create, temporary, schema, member } = await queries.one<{
     role: Readonly<Record<string, unknown>>
     owner: boolean
@@ -219,7 +293,7 @@ async function addRole(queries: SqlQueries, signal: AbortSignal, add: Add): Prom
   add('role.predefined', member.join(' ') || 'none', 'medium')
 }
 
-async function addReplication(queries: SqlQueries, signal: AbortSignal, add: Add): Promise<void> {
+async function addReplication(queries: SqlQueries, signal: AbortSignal, { add }: Findings): Promise<void> {
   const { standby, standbys, publications, subscriptions } = await queries.one<{
     standby: boolean
     standbys: number

@@ -6,6 +6,7 @@ import pg from 'pg'
 import type { Fact, Fingerprint, Severity } from '../../src/adapter.ts'
 import { PortError } from '../../src/errors.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
+import { refusalOf } from './fingerprint.ts'
 import { clientConfig, isPooled } from './pool.ts'
 
 const severities: Readonly<Record<string, Severity>> = {
@@ -24,11 +25,12 @@ export async function withServerDefaults(
   signal: AbortSignal,
 ): Promise<Fingerprint> {
   const names = Object.keys(severities)
-  if (isPooled(url)) {
-    // The session that a pooler lends may have been another client's before.
-    const hidden = names.map((name) => [`server.${name}`, 'a pooler is between'])
-    return { ...fingerprint, unknown: { ...fingerprint.unknown, ...Object.fromEntries(hidden) } }
-  }
+  const hidden = (why: string): Fingerprint => ({
+    ...fingerprint,
+    unknown: { ...fingerprint.unknown, server: why },
+  })
+  // The session that a pooler lends may have been another client's before.
+  if (isPooled(url)) return hidden('a pooler is between')
   const { options: _, ...config } = clientConfig(url, service)
   const client = new pg.Client(config)
   // The failure shows in the query that it ends; unheard, this event would end the process.
@@ -49,7 +51,11 @@ export async function withServerDefaults(
     const facts = [...Object.entries(fingerprint.facts), ...found].toSorted(([a], [b]) => (a < b ? -1 : 1))
     return { ...fingerprint, facts: Object.fromEntries(facts) }
   } catch (error) {
-    throw signal.aborted ? aborted(signal) : error
+    if (signal.aborted) throw aborted(signal)
+    const { code } = error as { readonly code?: unknown }
+    const why = code === '53300' ? 'there was no connection left to ask on' : refusalOf(error)
+    if (why !== undefined) return hidden(why)
+    throw error
   } finally {
     signal.removeEventListener('abort', onAbort)
     client.connection.stream.destroy()
