@@ -100,6 +100,10 @@ describe('a suite under vitest', () => {
       expect(outcomes, output).toEqual({
         'leaves things behind and fails': 'failed',
         'goes on writing after its time': 'failed',
+        'reaches for the outside': 'failed',
+        'fails at first': 'passed',
+        'one at a time with another': 'passed',
+        'another at a time with another': 'passed',
         'is to fail': 'passed',
         'finds nothing of those before it': 'passed',
       })
@@ -113,6 +117,22 @@ describe('a suite under vitest', () => {
       expect(await notesAt(url)).toEqual(['failed'])
       expect(keptOf(output, 'sessions', 'leaves things behind and fails')).toHaveLength(1)
       expect(output).toContain('with its password, which is of use on this machine alone')
+    }
+  })
+
+  test('keeps what a test leaves that reached for the outside', async () => {
+    for (const { output } of ran) {
+      const [url, ...more] = keptOf(output, 'notes', 'reaches for the outside')
+      expect(more).toEqual([])
+      expect(await notesAt(url)).toEqual(['outside'])
+    }
+  })
+
+  test('begins anew where a test is tried again, and keeps what each try left that failed', async () => {
+    for (const { output } of ran) {
+      const [url, ...more] = keptOf(output, 'notes', 'fails at first')
+      expect(more).toEqual([])
+      expect(await notesAt(url)).toEqual(['tried'])
     }
   })
 

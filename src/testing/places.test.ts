@@ -195,3 +195,22 @@ describe('a seed that cannot be had is told, with the service', () => {
     await expect(take(file)).rejects.toThrow(message)
   })
 })
+
+describe('a migration that needs an extension', () => {
+  const installed = "select extname from pg_extension where extname <> 'plpgsql' order by 1"
+
+  test('has it where PostgreSQL trusts owners of databases with it', async () => {
+    write('migrations/0002_words.sql', 'create extension pg_trgm;')
+    expect(await ask(installed, await take())).toEqual([{ extname: 'pg_trgm' }])
+  })
+
+  test('says what to do where only an administrator may install it, and finds it there', async () => {
+    write('migrations/0002_cache.sql', 'create extension if not exists pg_buffercache;')
+    await expect(take()).rejects.toThrow(
+      /^shop\.migrate\("0002_cache"\): .*privilege.*datastores: \{ shop: \{ extensions: \['…'\] \} \}/s,
+    )
+    expect(await ask(installed, await take(undefined, { extensions: ['pg_buffercache'] }))).toEqual([
+      { extname: 'pg_buffercache' },
+    ])
+  })
+})

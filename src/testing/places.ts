@@ -6,7 +6,7 @@ import type { DatastoreAdapter } from '../adapter.ts'
 import { checkInteger } from '../calls/arguments.ts'
 import { noRetry } from '../calls/retry.ts'
 import { readSeedFile } from '../cli/seed-file.ts'
-import { invalidArgument, PortError } from '../errors.ts'
+import { invalidArgument, PortError, type PortErrorInit } from '../errors.ts'
 import type { PlaceSupply, PlaceTemplate, TestPlace, TestRights } from '../servers/isolation.ts'
 import { openAll, type PortOf } from '../services/attach.ts'
 import { readConfig } from '../services/config.ts'
@@ -231,7 +231,13 @@ async function templateOf(
   return {
     key: hash.digest('hex'),
     async build(url) {
-      if (migrations !== undefined) await adapter.migrate?.(parsed(adapter, url), migrations)
+      if (migrations !== undefined) {
+        await adapter.migrate?.(parsed(adapter, url), migrations).catch((error: unknown) => {
+          if (!PortError.is(error) || error.code !== 'permission-denied') throw told(error, { service: name })
+          const message = `${error.detail}; the tests' migrations run as the owner of the database, who is no superuser: name extensions that only an administrator may install in testWith(…, { datastores: { ${name}: { extensions: ['…'] } } })`
+          throw told(error, { service: name, message })
+        })
+      }
       await filling?.build(url)
     },
   }
@@ -240,6 +246,15 @@ async function templateOf(
 function ownSeed(name: string, service: Bounded, seed: Seed<never> | false): PlaceTemplate | undefined {
   if (seed === false) return undefined
   return { key: seed.key, build: (url) => applySeed(name, service, url, seed) }
+}
+
+/** The same error, with more of what it is about. */
+function told(
+  error: unknown,
+  facts: Partial<Pick<PortErrorInit, 'service' | 'subject' | 'message'>>,
+): unknown {
+  if (!PortError.is(error)) return error
+  return new PortError({ ...error, message: error.detail, cause: error.cause, ...facts })
 }
 
 /** Synthetic data, as the service declares it. */
@@ -256,10 +271,8 @@ async function declaredSeed(name: string, service: Bounded): Promise<PlaceTempla
       // Made by us a moment ago, wherever it is; and what the migrations have filled is theirs.
       const how = { ...options, really: true, existing: 'keep' } as const
       await seeder.seed(parsed(adapter, url), how).catch((error: unknown) => {
-        if (!PortError.is(error)) throw error
-        const { detail: message, cause } = error
-        // Of the database, which nobody will see, what it is for.
-        throw new PortError({ ...error, service: name, subject: file, message, cause })
+        // The database's name, which stands there otherwise, is of no use to anyone.
+        throw told(error, { service: name, subject: file })
       })
     },
   }

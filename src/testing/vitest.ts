@@ -1,7 +1,7 @@
 /** Vitest fixtures for an app's services. */
 import { test as base, type TestAPI } from 'vitest'
 import type { Services } from '../services/declare.ts'
-import { installEgressGuard } from './egress.ts'
+import { type EgressGuard, installEgressGuard } from './egress.ts'
 import { allowedHosts, PlacesSupply } from './places.ts'
 import { LodgingOfFile, lodgingOfTests, Stay } from './stay.ts'
 import { type ServiceFixtures, startTimeoutMs, type TestWithOptions } from './test-with.ts'
@@ -24,6 +24,7 @@ export function testWith<const M extends Services>(
   options: TestWithOptions<M> = {},
 ): TestAPI<ServiceFixtures<M>> {
   const { egress = {}, isolation = 'test' } = options
+  const guards = new WeakMap<object, EgressGuard>()
   const extended = base
     // biome-ignore lint/correctness/noEmptyPattern: vitest reads what a fixture needs from the pattern; this needs nothing
     .extend('portsideSupply', { scope: 'worker' }, async ({}, { onCleanup }) => {
@@ -38,10 +39,11 @@ export function testWith<const M extends Services>(
       onCleanup(() => guard[Symbol.dispose]())
       return guard
     })
-    .extend('egress', { auto: egress !== false }, async ({ portsideEgress }, { onCleanup }) => {
+    .extend('egress', { auto: egress !== false }, async ({ portsideEgress, task }, { onCleanup }) => {
       // Whatever came since the last test is not this one's, and stays with the file's.
       void portsideEgress
       const guard = installEgressGuard()
+      guards.set(task, guard)
       onCleanup(() => {
         try {
           guard.assertClean()
@@ -61,7 +63,9 @@ export function testWith<const M extends Services>(
       const lodging = isolation === 'file' ? portsideFile : lodgingOfTests(portsideSupply)
       const stay = new Stay(services, lodging, options)
       onCleanup(() => {
-        const failed = task.result?.state === 'fail' && task.fails !== true
+        // What it fails for after this is known to its guard alone.
+        const reached = (guards.get(task)?.attempts.length ?? 0) > 0
+        const failed = (task.result?.state === 'fail' || reached) && task.fails !== true
         return stay.end(failed ? task.fullTestName : undefined)
       })
       return stay.attached
