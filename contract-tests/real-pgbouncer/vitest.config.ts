@@ -1,4 +1,4 @@
-/** For `npm run test:pgbouncer`: the tests that need PgBouncer, and those only. */
+/** For `run.sh`: the tests that need PgBouncer, and those only. */
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 const config: ViteUserConfig = defineConfig({
