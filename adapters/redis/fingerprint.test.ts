@@ -1,4 +1,6 @@
 /** What the fingerprint of a real server tells, and that it tells of each change. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type OwnServer, startRedisCluster, startServer } from '../../contract-tests/servers.ts'
@@ -100,13 +102,86 @@ test('of a user with few rights tells what it may, and names what it may not kno
   expect(JSON.stringify(more)).not.toMatch(/canary-secret|[0-9a-f]{64}/)
 })
 
+test('tells of what a user may besides, by selectors of its own', async () => {
+  await admin.call('ACL', 'SETUSER', 'app', 'on', '>canary-secret', '+@all', '~app:*', '(%R~shared:* +get)')
+  const { facts } = await fingerprintOf(url.replace(/\/\/[^@]*@/, '//app:canary-secret@'))
+  expect(facts['acl.selectors']?.value).toMatch(/^\(.*\+get.*%R~shared:\*.*\)$/)
+})
+
+/** A server that gives `answers` by a command's first word, and else refuses it. */
+async function managed(
+  answers: Readonly<Record<string, string>>,
+): Promise<AsyncDisposable & { url: string }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => {}).setEncoding('latin1'))
+    let received = ''
+    socket.on('data', (part: string) => {
+      received += part
+      for (;;) {
+        const whole = /^\*(\d+)\r\n/.exec(received)
+        const words = [...received.matchAll(/\$\d+\r\n(.*?)\r\n/g)].slice(0, Number(whole?.[1] ?? 0))
+        const last = words.at(-1)
+        if (whole === null || last === undefined || words.length < Number(whole[1])) return
+        received = received.slice(last.index + last[0].length)
+        const name = words[0]?.[1]?.toUpperCase() ?? ''
+        const known = { HELLO: "-ERR unknown command 'HELLO'\r\n", ...answers }[name]
+        socket.write(known ?? `-ERR Command is not available: '${name}'. See the documentation\r\n`)
+      }
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}/0`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((closed) => server.close(closed))
+    },
+  }
+}
+
+const info = ['redis_version:7.0.15', 'redis_mode:standalone', 'maxmemory_policy:volatile-lru', 'loading:0']
+const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`
+
+test('of a managed server that refuses to tell, in words of its own, names what is not known', async () => {
+  await using server = await managed({ INFO: bulk(`${info.join('\r\n')}\r\n`) })
+  const { facts, unknown } = await fingerprintOf(server.url)
+  expect(facts['eviction.policy']?.value).toBe('volatile-lru')
+  const why = 'the server does not answer it'
+  expect(unknown).toMatchObject({ 'persistence.fsync': why, module: why, acl: why })
+  const left = 'the server does not tell it'
+  // What its INFO leaves out it does not tell either.
+  expect(unknown).toMatchObject({
+    'persistence.append-only': left,
+    'replication.role': left,
+    'memory.max': left,
+  })
+})
+
+test('is not half a fingerprint where the server can answer at another time', async () => {
+  await using server = await managed({
+    INFO: bulk(`${info.join('\r\n')}\r\n`),
+    CONFIG: '-LOADING Redis is loading the dataset in memory\r\n',
+  })
+  await expect(fingerprintOf(server.url)).rejects.toThrow(/LOADING/)
+})
+
 test('of a cluster is that of all its primaries, and tells where they differ', async () => {
   await using cluster = await startRedisCluster()
   const [first = ''] = cluster.urls
   const node = new Redis(first)
   await node.config('SET', 'maxmemory-policy', 'allkeys-lru')
   node.disconnect()
-  const found = valuesOf(await fingerprintOf(`${first}?cluster=true`))
+  const fingerprint = await fingerprintOf(`${first}?cluster=true`)
+  const found = valuesOf(fingerprint)
+  expect(fingerprint.drift).toEqual([
+    {
+      severity: 'high',
+      what: 'eviction.policy',
+      expected: 'the same on every node',
+      found: 'allkeys-lru | noeviction',
+    },
+  ])
   expect(found).toMatchObject({
     cluster: '1',
     'cluster.primaries': '3',

@@ -5,7 +5,7 @@
  * hashes are never taken.
  */
 import type { Redis } from 'ioredis'
-import type { Fact, Fingerprint, Severity } from '../../src/adapter.ts'
+import type { Fact, FactDrift, Fingerprint, Severity } from '../../src/adapter.ts'
 import { type CommandParts, isCluster, type RedisConnection, type Reply } from './connection.ts'
 
 /** Fields of INFO: the name of the fact, and how much a difference matters. */
@@ -31,11 +31,15 @@ const configFields: Readonly<Record<string, readonly [name: string, severity: Se
   'notify-keyspace-events': ['notifications', 'medium'],
   'proto-max-bulk-len': ['values.max-bytes', 'medium'],
   'min-replicas-to-write': ['replication.min-replicas', 'medium'],
+  'min-replicas-max-lag': ['replication.max-lag-seconds', 'medium'],
+  'replica-serve-stale-data': ['replication.serve-stale', 'medium'],
+  'stop-writes-on-bgsave-error': ['persistence.stop-on-error', 'medium'],
+  'aof-load-truncated': ['persistence.load-truncated', 'medium'],
   'cluster-require-full-coverage': ['cluster.full-coverage', 'medium'],
 }
 
 /** What is taken of `ACL GETUSER`. */
-const rights: readonly string[] = ['flags', 'commands', 'keys', 'channels']
+const rights: readonly string[] = ['flags', 'commands', 'keys', 'channels', 'selectors']
 
 type Found = Map<string, Fact>
 
@@ -49,14 +53,20 @@ export async function fingerprintRedis(
   const each = await Promise.all(nodes.map((node) => factsOf(connection, node, signal, unknown)))
   const names = [...new Set(each.flatMap((facts) => [...facts.keys()]))].toSorted()
   const facts: Record<string, Fact> = {}
+  const drift: FactDrift[] = []
   for (const name of names) {
     const found = each.map((of) => of.get(name))
     const [first] = found.filter((fact) => fact !== undefined)
     const values = [...new Set(found.map((fact) => fact?.value ?? 'absent'))].toSorted()
-    if (first !== undefined) facts[name] = { value: values.join(' | '), severity: first.severity }
+    if (first === undefined) continue
+    const { severity } = first
+    facts[name] = { value: values.join(' | '), severity }
+    // Machines may differ a little from each other; what the app meets may not.
+    if (values.length > 1 && severity !== 'low')
+      drift.push({ severity, what: name, expected: 'the same on every node', found: values.join(' | ') })
   }
   if (isCluster(connection.client)) facts['cluster.primaries'] = { value: `${nodes.length}`, severity: 'low' }
-  return { facts, unknown }
+  return { facts, unknown, drift }
 }
 
 async function factsOf(
@@ -78,7 +88,12 @@ async function factsOf(
     }
   }
   const info = await ask(['info'], ...Object.values(infoFields).map(([name]) => name))
-  if (info !== undefined) addFields(infoOf(String(info)), infoFields, found)
+  if (info !== undefined) {
+    addFields(infoOf(String(info)), infoFields, found)
+    for (const [name] of Object.values(infoFields)) {
+      if (!found.has(name)) unknown[name] = 'the server does not tell it'
+    }
+  }
   // One parameter a call, because several in one came with Redis 7.
   for (const parameter of Object.keys(configFields)) {
     const [name = parameter] = configFields[parameter] ?? []
@@ -107,7 +122,7 @@ function addRights(reply: Reply, found: Found): void {
     const name = String(items[at])
     if (!rights.includes(name)) continue
     const value = items[at + 1]
-    const words = Array.isArray(value) ? value.map(String).toSorted().join(' ') : String(value)
+    const words = Array.isArray(value) ? value.map(wordsOf).toSorted().join(' ') : String(value)
     found.set(`acl.${name}`, { value: words, severity: name === 'flags' ? 'medium' : 'high' })
   }
 }
@@ -123,8 +138,13 @@ function addFields(
   }
 }
 
+/** Of a selector, which is a list itself: `(commands -@all +get keys ~a* channels)`. */
+function wordsOf(value: Reply): string {
+  return Array.isArray(value) ? `(${value.map(String).join(' ')})` : String(value)
+}
+
 /** The lines `name:value` of INFO. */
-export function infoOf(text: string): ReadonlyMap<string, string> {
+function infoOf(text: string): ReadonlyMap<string, string> {
   const lines = [...text.matchAll(/^(\w+):(.*?)\r?$/gm)]
   return new Map(lines.map(([, name = '', value = '']) => [name, value]))
 }
@@ -141,9 +161,13 @@ function listOf(reply: Reply | undefined): readonly Reply[] {
   return Array.isArray(reply) ? (reply as readonly Reply[]) : []
 }
 
-/** Why the user may not know: it has no right to ask, or the server has no such command. */
+/**
+ * Why the user may not know: it has no right to ask, or the server does not answer this. Managed servers have words
+ * of their own for that, all behind the general `ERR`; what passes, as `LOADING` or `CLUSTERDOWN`, has its own word.
+ */
 function refusalOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined
   if (error.message.startsWith('NOPERM')) return 'the user may not ask'
-  return /^ERR unknown (sub)?command/i.test(error.message) ? 'the server does not answer it' : undefined
+  const passing = /max number of clients/i.test(error.message)
+  return error.message.startsWith('ERR ') && !passing ? 'the server does not answer it' : undefined
 }
