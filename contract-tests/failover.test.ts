@@ -9,15 +9,10 @@ import { systemClock } from '../src/calls/clock.ts'
 import type { Guarded } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { KeyValueStore } from '../src/ports/key-value-store.ts'
+import { failedCondition } from './common/histories.ts'
 import { defineContract, type OpenSubject, type Subject } from './contract.ts'
 import { collect, expectPortError } from './expect.ts'
-import {
-  askStore,
-  type HistoryInput,
-  type HistoryOutput,
-  keyHistory,
-  refusalOf,
-} from './key-value-store/histories.ts'
+import { askStore, type HistoryInput, type HistoryOutput, keyHistory } from './key-value-store/histories.ts'
 import { openOn } from './key-value-store.setup.ts'
 import { keyValueStoreContract } from './key-value-store.ts'
 import { assertLinearizable, recordHistory } from './linearizability.ts'
@@ -191,7 +186,7 @@ describe('when a primary dies', () => {
     const history = await recordHistory(
       stores.map((_, client) => script(client)),
       ask,
-      refusalOf,
+      failedCondition,
     )
     expect(history.filter(({ answer }) => answer !== undefined).length).toBeGreaterThan(stores.length * half)
     assertLinearizable(keyHistory, history)

@@ -30,6 +30,21 @@ export interface SequentialModel<State, Input, Output> {
   step(state: State, input: Input, answer: { readonly output: Output } | undefined): State | undefined
 }
 
+/** The model of a copy that answers each call in one way: with `ask`, the state after it and the answer. */
+export function modelOf<State, Input, Output>(
+  initial: State,
+  ask: (state: State, input: Input) => readonly [after: State, output: Output],
+): SequentialModel<State, Input, Output> {
+  return {
+    initial,
+    step(state, input, answer) {
+      const [after, output] = ask(state, input)
+      if (answer === undefined) return after === state ? undefined : after
+      return answer.output === output ? after : undefined
+    },
+  }
+}
+
 export type Verdict<Input, Output> =
   | { readonly isLinearizable: true; readonly order: readonly HistoryCall<Input, Output>[] }
   | {

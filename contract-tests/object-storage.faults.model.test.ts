@@ -7,6 +7,7 @@ import { FakeObjectStorage } from '../fakes/object-storage.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import type { Guarded } from '../src/calls/guard.ts'
 import type { ObjectStorage } from '../src/ports/object-storage.ts'
+import { failedCondition } from './common/histories.ts'
 import { collect } from './expect.ts'
 import { assertLinearizable, recordHistory } from './linearizability.ts'
 import {
@@ -15,7 +16,6 @@ import {
   historiesOf,
   historyBodies,
   historyModel,
-  refusedInHistory,
   runHistoryInput,
 } from './object-storage/histories.ts'
 import { connectS3, startBucket } from './object-storage.emulator.setup.ts'
@@ -135,7 +135,7 @@ describe('whatever fails, is lost or comes late, one order of the calls explains
         const recorded = recordHistory<(typeof each)[number][number], HistoryOutput>(
           each,
           run,
-          refusedInHistory,
+          failedCondition,
         )
         const history = (await scheduler.waitFor(recorded)).map(({ input, ...rest }) => ({
           ...rest,

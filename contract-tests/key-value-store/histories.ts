@@ -1,10 +1,9 @@
 /** What many clients at once see of one key, judged as a whole. */
-import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import type { PortError } from '../../src/errors.ts'
 import type { KeyValueStore } from '../../src/ports/key-value-store.ts'
+import { assertOneOrder } from '../common/histories.ts'
 import type { Behaviour, BehaviourContext } from '../contract.ts'
-import { assertLinearizable, recordHistory, type SequentialModel } from '../linearizability.ts'
+import { modelOf, type SequentialModel } from '../linearizability.ts'
 
 /** What one client asks of one key. */
 export type HistoryInput = { readonly key: string } & (
@@ -19,14 +18,7 @@ export type HistoryInput = { readonly key: string } & (
 export type HistoryOutput = string | boolean | undefined
 
 /** A key as it would be with one copy and one client; `null` where it is absent, so that JSON tells it. */
-export const keyHistory: SequentialModel<string | null, HistoryInput, HistoryOutput> = {
-  initial: null,
-  step(state, input, answer) {
-    const [after, output] = asked(state, input)
-    if (answer === undefined) return after === state ? undefined : after
-    return answer.output === output ? after : undefined
-  },
-}
+export const keyHistory: SequentialModel<string | null, HistoryInput, HistoryOutput> = modelOf(null, asked)
 
 function asked(
   state: string | null,
@@ -71,10 +63,6 @@ export async function askStore(store: KeyValueStore, input: HistoryInput): Promi
   }
 }
 
-/** The answer that a refusal is; `undefined` where the answer was lost. */
-export const refusalOf = ({ code, outcome }: PortError): HistoryOutput =>
-  outcome === 'not-applied' && code === 'precondition-failed' ? code : undefined
-
 // Few of each, so that clients meet.
 const key = fc.constantFrom('one', 'other')
 const value = fc.constantFrom('a', 'b', 'c')
@@ -92,33 +80,10 @@ const inputs: fc.Arbitrary<readonly HistoryInput[]> = fc.array(
 )
 const clients = fc.array(inputs, { minLength: 2, maxLength: 5 })
 
-/** Records histories by both clients in turn and judges each. */
-async function judge(
-  { port, openAnother }: BehaviourContext<KeyValueStore>,
+const judge = (
+  context: BehaviourContext<KeyValueStore>,
   ask: (store: KeyValueStore, input: HistoryInput, patience: number) => Promise<HistoryOutput>,
-): Promise<void> {
-  const other = await openAnother?.()
-  assert.ok(other)
-  let round = 0
-  try {
-    await fc.assert(
-      fc.asyncProperty(clients, fc.infiniteStream(fc.nat(3)), async (each, patience) => {
-        // New keys each time: a call that was given up may still be on its way to those of the last.
-        round += 1
-        const fresh = each.map((all) => all.map((input) => ({ ...input, key: `${input.key}${round}` })))
-        const history = await recordHistory(
-          fresh,
-          (input, client) => ask(client % 2 === 0 ? port : other.port, input, patience.next().value),
-          refusalOf,
-        )
-        assertLinearizable(keyHistory, history)
-      }),
-      { numRuns: 25 },
-    )
-  } finally {
-    await other.close()
-  }
-}
+): Promise<void> => assertOneOrder(context, { clients, ask, model: keyHistory, runs: 25 })
 
 export const histories: readonly Behaviour<KeyValueStore>[] = [
   {

@@ -1,11 +1,10 @@
 /** What many clients at once see of one object, judged as a whole. */
-import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { readBytes } from '../../src/calls/bytes.ts'
-import type { PortError } from '../../src/errors.ts'
 import type { ObjectStorage } from '../../src/ports/object-storage.ts'
+import { assertOneOrder } from '../common/histories.ts'
 import type { Behaviour, BehaviourContext } from '../contract.ts'
-import { assertLinearizable, recordHistory, type SequentialModel } from '../linearizability.ts'
+import { modelOf, type SequentialModel } from '../linearizability.ts'
 
 /** One call of a client. */
 export type HistoryInput = { readonly key: string } & (
@@ -22,10 +21,7 @@ export type HistoryOutput = string | undefined
 export function historyModel(
   etagOf: (body: string) => string,
 ): SequentialModel<string | null, HistoryInput, HistoryOutput> {
-  const asked = (
-    state: string | null,
-    input: HistoryInput,
-  ): readonly [after: string | null, output: HistoryOutput] => {
+  return modelOf<string | null, HistoryInput, HistoryOutput>(null, (state, input) => {
     switch (input.type) {
       case 'get':
         return [state, state ?? undefined]
@@ -40,15 +36,7 @@ export function historyModel(
       case 'delete':
         return [null, 'done']
     }
-  }
-  return {
-    initial: null,
-    step(state, input, answer) {
-      const [after, output] = asked(state, input)
-      if (answer === undefined) return after === state ? undefined : after
-      return answer.output === output ? after : undefined
-    },
-  }
+  })
 }
 
 /** Makes the call. */
@@ -74,13 +62,6 @@ export async function runHistoryInput(storage: ObjectStorage, input: HistoryInpu
   }
 }
 
-/**
- * A service may also answer a race with `conflict`, which says nothing of what is stored: it is none of the model's
- * answers, and not applied.
- */
-export const refusedInHistory = ({ code, outcome }: PortError): HistoryOutput =>
-  outcome === 'not-applied' && code === 'precondition-failed' ? code : undefined
-
 /** The bodies that are put. */
 export const historyBodies = ['a', 'b', 'c'] as const
 const key = fc.constantFrom('one', 'other')
@@ -102,33 +83,13 @@ export function historiesOf(etags: readonly string[]): fc.Arbitrary<readonly (re
   return fc.array(fc.array(input, { minLength: 1, maxLength: 8 }), { minLength: 2, maxLength: 5 })
 }
 
-/** Records histories by both clients in turn and judges each. */
-async function judge(
-  { port, openAnother }: BehaviourContext<ObjectStorage>,
-  etags: ReadonlyMap<string, string>,
-): Promise<void> {
-  const other = await openAnother?.()
-  assert.ok(other)
-  const model = historyModel((content) => etags.get(content) ?? '')
-  let round = 0
-  try {
-    await fc.assert(
-      fc.asyncProperty(historiesOf([...etags.values()]), async (each) => {
-        round += 1
-        const fresh = each.map((all) => all.map((input) => ({ ...input, key: `${input.key}${round}` })))
-        const history = await recordHistory(
-          fresh,
-          (input, client) => runHistoryInput(client % 2 === 0 ? port : other.port, input),
-          refusedInHistory,
-        )
-        assertLinearizable(model, history)
-      }),
-      { numRuns: 15 },
-    )
-  } finally {
-    await other.close()
-  }
-}
+const judge = (context: BehaviourContext<ObjectStorage>, etags: ReadonlyMap<string, string>): Promise<void> =>
+  assertOneOrder(context, {
+    clients: historiesOf([...etags.values()]),
+    ask: runHistoryInput,
+    model: historyModel((content) => etags.get(content) ?? ''),
+    runs: 15,
+  })
 
 export const histories: readonly Behaviour<ObjectStorage>[] = [
   {
