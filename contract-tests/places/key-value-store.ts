@@ -3,23 +3,17 @@ import type { Driver } from '../../src/adapter.ts'
 import type { KeyValueStore } from '../../src/ports/key-value-store.ts'
 import { namespace } from '../../src/ports/key-value-views.ts'
 import { collect } from '../expect.ts'
-import { type Connection, onService, type Place, withCalls } from './place.ts'
+import { administer, assertDeleted, type Connection, onService, type Place, withCalls } from './place.ts'
 
 /** A namespace of the service's store, a new one each time it is opened. */
 export async function keyValueStorePlace(
   connection: Connection<KeyValueStore>,
 ): Promise<Place<KeyValueStore>> {
   const whole = `${connection.name}-`
-  const remove = async (prefix: string): Promise<void> => {
-    const guarded = connection.guard(await connection.open())
-    try {
-      const { items } = await guarded.port.deleteMany(await collect(guarded.port.scan(prefix)))
-      const failed = items.find(({ error }) => error !== undefined)
-      if (failed?.error !== undefined) throw failed.error
-    } finally {
-      await guarded.close()
-    }
-  }
+  const remove = (prefix: string): Promise<void> =>
+    administer(connection, async (store) =>
+      assertDeleted(await store.deleteMany(await collect(store.scan(prefix)))),
+    )
   let opened = 0
   return {
     description: `keys that begin with ${whole}`,

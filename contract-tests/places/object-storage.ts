@@ -4,7 +4,15 @@ import { byteLength } from '../../src/calls/arguments.ts'
 import { openPageToken, sealPageToken } from '../../src/calls/page-token.ts'
 import { type ListOptions, type ObjectStorage, pageQuery } from '../../src/ports/object-storage.ts'
 import { collect } from '../expect.ts'
-import { type Connection, Limitation, onService, type Place, withCalls } from './place.ts'
+import {
+  administer,
+  assertDeleted,
+  type Connection,
+  Limitation,
+  onService,
+  type Place,
+  withCalls,
+} from './place.ts'
 
 const longestKeyBytes = 1_024
 
@@ -13,17 +21,11 @@ export async function objectStoragePlace(
   connection: Connection<ObjectStorage>,
 ): Promise<Place<ObjectStorage>> {
   const whole = `${connection.name}/`
-  const remove = async (prefix: string): Promise<void> => {
-    const guarded = connection.guard(await connection.open())
-    try {
-      const keys = (await collect(guarded.port.listAll({ prefix }))).map(({ key }) => key)
-      const { items } = await guarded.port.deleteMany(keys)
-      const failed = items.find(({ error }) => error !== undefined)
-      if (failed?.error !== undefined) throw failed.error
-    } finally {
-      await guarded.close()
-    }
-  }
+  const remove = (prefix: string): Promise<void> =>
+    administer(connection, async (storage) => {
+      const objects = await collect(storage.listAll({ prefix }))
+      assertDeleted(await storage.deleteMany(objects.map(({ key }) => key)))
+    })
   let opened = 0
   return {
     description: `the prefix ${whole} of the bucket`,

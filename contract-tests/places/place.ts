@@ -5,6 +5,7 @@
 import type { Driver, ServerIdentity } from '../../src/adapter.ts'
 import { systemClock } from '../../src/calls/clock.ts'
 import type { CallEvent, Guarded } from '../../src/calls/guard.ts'
+import type { BulkResult } from '../../src/ports/bulk.ts'
 import type { OpenSubject } from '../contract.ts'
 
 /** The way to the service that a place lies on. */
@@ -85,6 +86,26 @@ export async function onService<T extends object>(
     passTime: (ms) => systemClock.sleep(ms, connection.signal),
     canaries: connection.canaries,
   }
+}
+
+/** Makes or removes what a place consists of, by a client that is open no longer than that. */
+export async function administer<T extends object>(
+  connection: Connection<T>,
+  work: (port: T) => Promise<unknown>,
+  open: () => Promise<Driver<T>> = () => connection.open(),
+): Promise<void> {
+  const guarded = connection.guard(await open())
+  try {
+    await work(guarded.port)
+  } finally {
+    await guarded.close()
+  }
+}
+
+/** Fails as the first item did that stayed. */
+export function assertDeleted({ items }: BulkResult): void {
+  const failed = items.find(({ error }) => error !== undefined)
+  if (failed?.error !== undefined) throw failed.error
 }
 
 /** No one has it, and it is no secret. */

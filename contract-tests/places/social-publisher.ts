@@ -2,9 +2,8 @@
  * A social network has no place of one's own: what is published is seen. So nothing is published or deleted, and
  * what would have to be is skipped; or, where that was really asked for, each post is deleted after its behaviour.
  */
-import type { Guarded } from '../../src/calls/guard.ts'
 import type { SocialPublisher } from '../../src/ports/social-publisher.ts'
-import { type Connection, Limitation, onService, type Place, withCalls } from './place.ts'
+import { administer, type Connection, Limitation, onService, type Place, withCalls } from './place.ts'
 
 export async function socialPublisherPlace(
   connection: Connection<SocialPublisher>,
@@ -14,15 +13,12 @@ export async function socialPublisherPlace(
   const published = new Set<string>()
   const remove = async (): Promise<void> => {
     if (published.size === 0) return
-    const guarded: Guarded<SocialPublisher> = connection.guard(await connection.open())
-    try {
+    await administer(connection, async (port) => {
       for (const id of [...published]) {
-        await guarded.port.delete(id)
+        await port.delete(id)
         published.delete(id)
       }
-    } finally {
-      await guarded.close()
-    }
+    })
   }
   return {
     description:

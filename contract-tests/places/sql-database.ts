@@ -3,11 +3,10 @@
  * every connection is told to work in.
  */
 import type { Driver } from '../../src/adapter.ts'
-import type { Guarded } from '../../src/calls/guard.ts'
 import { PortError } from '../../src/errors.ts'
 import { sql } from '../../src/ports/sql.ts'
 import type { SqlDatabase } from '../../src/ports/sql-database.ts'
-import { type Connection, onService, type Place } from './place.ts'
+import { administer, type Connection, onService, type Place } from './place.ts'
 
 /**
  * A database, or where that is not permitted a schema, emptied each time it is opened.
@@ -15,24 +14,16 @@ import { type Connection, onService, type Place } from './place.ts'
  */
 export async function sqlDatabasePlace(connection: Connection<SqlDatabase>): Promise<Place<SqlDatabase>> {
   const name = connection.name.replaceAll('-', '_')
-  const administer = async (work: (db: SqlDatabase) => Promise<unknown>): Promise<void> => {
-    const guarded = connection.guard(await connection.open())
-    try {
-      await work(guarded.port)
-    } finally {
-      await guarded.close()
-    }
-  }
   const identifier = sql.identifier(name)
   const dropDatabase = sql`DROP DATABASE IF EXISTS ${identifier} WITH (FORCE)`
   try {
-    await administer(async (db) => {
+    await administer(connection, async (db) => {
       await db.execute(dropDatabase)
       await db.execute(sql`CREATE DATABASE ${identifier} ENCODING 'UTF8' TEMPLATE template0`)
     })
   } catch (error) {
     if (!PortError.is(error) || error.code !== 'permission-denied') throw error
-    return schemaPlace(connection, name, administer)
+    return schemaPlace(connection, name)
   }
   const open = (change?: (url: URL) => void): Promise<Driver<SqlDatabase>> =>
     connection.open((url) => {
@@ -46,15 +37,11 @@ export async function sqlDatabasePlace(connection: Connection<SqlDatabase>): Pro
       return onService(connection, open)
     },
     openUnreachable: connection.openUnreachable,
-    remove: () => administer((db) => db.execute(dropDatabase)),
+    remove: () => administer(connection, (db) => db.execute(dropDatabase)),
   }
 }
 
-async function schemaPlace(
-  connection: Connection<SqlDatabase>,
-  name: string,
-  administer: (work: (db: SqlDatabase) => Promise<unknown>) => Promise<void>,
-): Promise<Place<SqlDatabase>> {
+async function schemaPlace(connection: Connection<SqlDatabase>, name: string): Promise<Place<SqlDatabase>> {
   const open = async (change?: (url: URL) => void): Promise<Driver<SqlDatabase>> => {
     const driver = await connection.open(change)
     if (setSearchPath(driver.native, name)) return driver
@@ -65,16 +52,16 @@ async function schemaPlace(
     })
   }
   const drop = sql`DROP SCHEMA IF EXISTS ${sql.identifier(name)} CASCADE`
-  await administer((db) => db.execute(sql`CREATE SCHEMA IF NOT EXISTS ${sql.identifier(name)}`)).catch(
-    (cause: unknown) => {
-      if (!PortError.is(cause) || cause.code !== 'permission-denied') throw cause
-      throw new PortError({
-        code: 'unsupported',
-        message: 'this role may make neither a database nor a schema, so there is no place to verify in',
-        cause,
-      })
-    },
-  )
+  await administer(connection, (db) =>
+    db.execute(sql`CREATE SCHEMA IF NOT EXISTS ${sql.identifier(name)}`),
+  ).catch((cause: unknown) => {
+    if (!PortError.is(cause) || cause.code !== 'permission-denied') throw cause
+    throw new PortError({
+      code: 'unsupported',
+      message: 'this role may make neither a database nor a schema, so there is no place to verify in',
+      cause,
+    })
+  })
   return {
     description: `the schema ${name} (the role may make no database)`,
     async open() {
@@ -82,26 +69,23 @@ async function schemaPlace(
       return onService(connection, open)
     },
     openUnreachable: connection.openUnreachable,
-    remove: () => administer((db) => db.execute(drop)),
+    remove: () => administer(connection, (db) => db.execute(drop)),
   }
 }
 
-async function emptied(
+function emptied(
   connection: Connection<SqlDatabase>,
   open: () => Promise<Driver<SqlDatabase>>,
   schema: string,
 ): Promise<void> {
-  const guarded: Guarded<SqlDatabase> = connection.guard(await open())
-  try {
-    const identifier = sql.identifier(schema)
-    await guarded.port.transaction(async (transaction) => {
+  const identifier = sql.identifier(schema)
+  const empty = (db: SqlDatabase): Promise<void> =>
+    db.transaction(async (transaction) => {
       await transaction.execute(sql`SET LOCAL lock_timeout = '5s'`)
       await transaction.execute(sql`DROP SCHEMA IF EXISTS ${identifier} CASCADE`)
       await transaction.execute(sql`CREATE SCHEMA ${identifier}`)
     })
-  } finally {
-    await guarded.close()
-  }
+  return administer(connection, empty, open)
 }
 
 /** Tells a `pg.Pool` that has not connected yet what each of its connections begins with. */
