@@ -71,10 +71,7 @@ export async function listen(service: HttpService, options: ListenOptions = {}):
   // The listener keeps the process alive, not the connections that clients keep for later.
   server.on('connection', (socket) => socket.unref())
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
-      reject(new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause }))
-    })
+    server.once('error', (cause) => reject(cannotListen(host, port, cause)))
     server.listen(port, host, resolve)
   })
   if (!keepsProcess) {
@@ -82,6 +79,15 @@ export async function listen(service: HttpService, options: ListenOptions = {}):
     server.on('connection', (socket) => socket.unref())
   }
   return new Listener(server, host)
+}
+
+/** Why nothing can listen there, and what to change. */
+export function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): PortError {
+  const isHost = ['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL'].includes(cause.code ?? '')
+  const message = isHost
+    ? `the address ${host} cannot be listened on; give one of this machine's own`
+    : `port ${port} cannot be listened on; give another, or 0 for a free one`
+  return new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause })
 }
 
 /** The host of the URL under which this machine reaches what listens on `host`: not every address is one to ask. */

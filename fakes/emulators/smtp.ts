@@ -19,7 +19,7 @@ import {
 import { checkFields, checkInteger, checkText } from '../../src/calls/arguments.ts'
 import { invalidArgument, PortError, type PortErrorCode } from '../../src/errors.ts'
 import type { FakeMailer, RecipientJudgement } from '../mailer.ts'
-import { reachableHost } from './http.ts'
+import { cannotListen, reachableHost } from './http.ts'
 import { readMail } from './mime.ts'
 import { type Certificate, selfSignedCertificate } from './smtp/certificate.ts'
 import { type Connection, converse, cut, Reply } from './smtp/conversation.ts'
@@ -250,10 +250,7 @@ class Emulator implements SmtpEmulator {
   async listen(port: number, host: string): Promise<void> {
     this.#host = reachableHost(host)
     await new Promise<void>((resolve, reject) => {
-      this.#server.server.once('error', (cause) => {
-        const message = `port ${port} cannot be listened on; give another, or 0 for a free one`
-        reject(new PortError({ code: 'unavailable', message, outcome: 'not-applied', cause }))
-      })
+      this.#server.server.once('error', (cause) => reject(cannotListen(host, port, cause)))
       this.#server.listen(port, host, resolve)
     })
   }

@@ -162,10 +162,12 @@ describe('portside emulate', () => {
 
   test('takes credentials of its own, and does not print them', async () => {
     const token = 'canary-token-of-mine'
-    const running = await emulate(['x', 'smtp', '--user', 'ada', '--password', 'canary-password'], {
+    const running = await emulate(['x', 'smtp', 's3', '--user', 'ada', '--password', 'canary-password'], {
       PORTSIDE_EMULATE_TOKEN: token,
     })
     expect(running.out() + running.err()).not.toContain('canary')
+    // What is still as usual is shown, so that it can be copied.
+    expect(running.env.S3_URL).toContain('portside:portside-development@')
     const publish = (bearer: string): Promise<Response> =>
       post({ ...running, env: { ...running.env, X_BEARER_TOKEN: bearer } }, 'hi')
     expect([(await publish('portside-development-token')).status, (await publish(token)).status]).toEqual([
@@ -220,6 +222,8 @@ describe('what portside emulate refuses', () => {
     [['x', '--control-port', 'here'], /--control-port takes a whole number/],
     [['x', '--clock', 'slow'], /--clock is system or virtual/],
     [['x', '--colour', 'red'], /--colour/],
+    [['s3', 'x', '--user', 'ada', '--password', 'b'], /--user is of smtp, which is not emulated here/],
+    [['smtp', '--bucket', 'tickets'], /--bucket is of s3/],
   ])('%j as wrong usage', async (args, message) => {
     expect(await refusal(args)).toEqual({ code: 2, told: expect.stringMatching(message) as string })
   })
@@ -229,6 +233,11 @@ describe('what portside emulate refuses', () => {
     [['s3', '--access-key-id', 'ada'], /or neither/],
     [['s3', '--bucket', 'No'], /a bucket has a name of/],
     [['x', '--seed', 'none.json'], /none\.json cannot be read \(ENOENT\)/],
+    [['x', '--port', '0', '--host', '192.0.2.1'], /192\.0\.2\.1 cannot be listened on; .* this machine's own/],
+    [
+      ['smtp', '--port', '0', '--host', '192.0.2.1'],
+      /192\.0\.2\.1 cannot be listened on; .* this machine's own/,
+    ],
   ])('%j as impossible', async (args, message) => {
     expect(await refusal(args)).toEqual({ code: 1, told: expect.stringMatching(message) as string })
   })

@@ -54,6 +54,7 @@ export const emulate: Command = {
     const services =
       named.length > 0 ? named : await declared(await loadServices(values.services), protocolOf, terminal)
     if (services.length === 0) throw new UsageError('nothing of the declaration can be emulated')
+    checkOwners(values, services)
     const clock = values.clock ?? 'system'
     if (clock !== 'system' && clock !== 'virtual') throw new UsageError('--clock is system or virtual')
     const { host = '127.0.0.1', seed: seedFile, persist } = values
@@ -139,6 +140,25 @@ function withPorts(services: readonly Service[], values: Values, named: boolean)
   })
 }
 
+/** What is of one kind of service only. */
+const owners = {
+  bucket: 's3',
+  'access-key-id': 's3',
+  'secret-access-key': 's3',
+  user: 'smtp',
+  password: 'smtp',
+  token: 'x',
+} as const satisfies Partial<Record<keyof Values, Service['protocol']>>
+
+/** A flag that would change nothing was meant for something. */
+function checkOwners(values: Values, services: readonly Service[]): void {
+  for (const [flag, owner] of Object.entries(owners)) {
+    const isGiven = values[flag as keyof typeof owners] !== undefined
+    if (isGiven && services.every(({ protocol }) => protocol !== owner))
+      throw new UsageError(`--${flag} is of ${owner}, which is not emulated here`)
+  }
+}
+
 function wholeNumber(flag: string, text: string, max: number): number {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
   if (number <= max) return number
@@ -171,15 +191,18 @@ function show(
   { values, named }: { readonly values: Values; readonly named: boolean },
   { print, tell }: Terminal,
 ): void {
-  // The usual credentials are no secret; those that were given may be.
   const { secretAccessKey, password, token } = credentialsOf(values)
-  const given = [secretAccessKey, password, token].filter((secret) => secret !== undefined)
-  const shown = given.length === 0 ? String : new Redactor(given).text.bind(new Redactor(given))
+  const secrets = { s3: secretAccessKey, smtp: password, x: token }
   for (const { service, protocol, url, notes, serviceUrl, environment, restored } of services) {
     const name = service === protocol ? service : `${service} (${protocol})`
     print(`# ${name} on ${url}${restored ? ', as it was left' : ''}: ${notes.join('; ')}`)
+    // The usual credentials are no secret; those that were given may be.
+    const secret = secrets[protocol]
+    const redactor = secret === undefined ? undefined : new Redactor([secret])
     const variables = { [urlVariable(service)]: serviceUrl, ...(named && environment) }
-    for (const [variable, value] of Object.entries(variables)) print(`${variable}=${quoted(shown(value))}`)
+    for (const [variable, value] of Object.entries(variables)) {
+      print(`${variable}=${quoted(redactor?.text(value) ?? value)}`)
+    }
   }
   print('# control API')
   print(`PORTSIDE_CONTROL_URL=${controlUrl}`)
