@@ -3,7 +3,7 @@
  * has acknowledged, so what a primary acknowledged last may go with it; what a replica has stays.
  */
 import assert from 'node:assert/strict'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { RunningServer } from '../src/adapter.ts'
 import { systemClock } from '../src/calls/clock.ts'
 import type { Guarded } from '../src/calls/guard.ts'
@@ -18,6 +18,9 @@ import { keyValueStoreContract } from './key-value-store.ts'
 import { assertLinearizable, recordHistory } from './linearizability.ts'
 import { type ReplicatedRedisCluster, startReplicatedRedisCluster } from './servers/redis-replicas.setup.ts'
 import { describeContract } from './vitest.ts'
+
+// A scan asks every node, and a property of scans has a thousand.
+vi.setConfig({ testTimeout: 180_000 })
 
 let cluster: ReplicatedRedisCluster
 const open: OpenSubject<KeyValueStore>[] = []

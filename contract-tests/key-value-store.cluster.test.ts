@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { PortErrorCode } from '../src/errors.ts'
 import type { KeyValueStore } from '../src/ports/key-value-store.ts'
 import type { Subject } from './contract.ts'
@@ -7,6 +7,9 @@ import { openOn } from './key-value-store.setup.ts'
 import { keyValueStoreContract } from './key-value-store.ts'
 import { type OwnRedisCluster, startRedisCluster } from './servers.ts'
 import { describeContract } from './vitest.ts'
+
+// A scan asks every node, and a property of scans has a thousand.
+vi.setConfig({ testTimeout: 180_000 })
 
 let cluster: OwnRedisCluster
 beforeAll(async () => {
