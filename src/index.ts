@@ -8,7 +8,7 @@ export { type Outcome, PortError, type PortErrorCode, portErrorCodes } from './e
 export type { Author, BuildInfo, Tools } from './parity/build.ts'
 export { diffParity, type ParityDiff, type UnknownFact } from './parity/diff.ts'
 export type { EvidenceSummary } from './parity/evidence.ts'
-export { parityHandler, type RequestLike } from './parity/handler.ts'
+export { type ParityHandlerOptions, parityHandler, type RequestLike } from './parity/handler.ts'
 export type {
   Drift,
   ParityOptions,
