@@ -101,7 +101,7 @@ async function prepare(place: ServerPlace): Promise<void> {
   place.onProgress(`making the data folder of PostgreSQL ${programs.version}`)
   // Made aside and renamed: what is there under the final name is whole.
   const unfinished = folder.file('data.unfinished')
-  await rm(unfinished, { recursive: true, force: true })
+  await discard(unfinished)
   await mkdir(unfinished, { mode: 0o700 })
   const as = await account(place)
   if (as !== undefined) chownSync(unfinished, as.uid, as.gid)
@@ -121,6 +121,7 @@ async function prepare(place: ServerPlace): Promise<void> {
         account: as,
         file,
         signal: place.signal,
+        guarded: true,
       },
     )
     await rename(unfinished, folder.data)
@@ -135,8 +136,13 @@ async function prepare(place: ServerPlace): Promise<void> {
   } finally {
     closeSync(file)
     rmSync(passwordFile, { force: true })
-    await rm(unfinished, { recursive: true, force: true })
+    await discard(unfinished)
   }
+}
+
+/** Removes what is half made. What initdb had started may be ending only now, and write to it: it is tried for seconds. */
+function discard(path: string): Promise<void> {
+  return rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
 }
 
 function fileArgument(path: string): string {

@@ -46,7 +46,7 @@ export async function cached(
     await rename(unfinished, path)
     return path
   } finally {
-    await rm(unfinished, { recursive: true, force: true })
+    await discard(unfinished)
     lock.release()
   }
 }
@@ -55,9 +55,14 @@ export async function cached(
 async function removeUnfinished(folder: string, name: string): Promise<void> {
   for (const entry of await readdir(folder)) {
     if (entry.startsWith(`${name}.`) && entry.endsWith('.tmp')) {
-      await rm(join(folder, entry), { recursive: true, force: true })
+      await discard(join(folder, entry))
     }
   }
+}
+
+/** Programs that were cut short may be ending only now, and write to it: it is tried for seconds. */
+function discard(path: string): Promise<void> {
+  return rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
 }
 
 /**

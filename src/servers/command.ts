@@ -1,5 +1,6 @@
 /** Runs a short command to its end. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { processGuardian } from './guardian.ts'
 
 export interface CommandOptions {
   readonly cwd?: string | undefined
@@ -8,6 +9,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal | undefined
   /** An open file the command finds as its file descriptor 3. */
   readonly file?: number | undefined
+  /** Ends with this process, however that ends: for one that takes long and writes. @default false */
+  readonly guarded?: boolean | undefined
 }
 
 /** The user a process runs as. */
@@ -45,12 +48,14 @@ export async function run(
   const { cwd, env = process.env, account, signal } = options
   signal?.throwIfAborted()
   const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const guardian = options.guarded ? processGuardian('SIGKILL') : undefined
   const child: ChildProcess = spawn(file, args, {
     cwd,
     env: { ...env, LC_ALL: 'C' },
     stdio: ['ignore', 'pipe', 'pipe', options.file ?? 'ignore'],
     ...account,
   })
+  if (child.pid !== undefined) guardian?.guard(child.pid)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -77,6 +82,7 @@ export async function run(
     return await promise
   } finally {
     signal?.removeEventListener('abort', abort)
+    guardian?.dismiss()
   }
 }
 

@@ -53,7 +53,7 @@ export async function debianPackages(
     const version = await apt.versionFor(main, pin, updateFailure)
     const wanted = [main, ...others].map((each) => `${each}=${version}`)
     const archives = await apt.download(wanted)
-    for (const archive of archives) await run('dpkg', ['-x', archive, path], { signal })
+    for (const archive of archives) await run('dpkg', ['-x', archive, path], { signal, guarded: true })
     await rm(work, { recursive: true })
     // dpkg takes the mode of the root folder from the package.
     await chmod(path, 0o755)
@@ -150,7 +150,7 @@ class Apt {
 
   #run(tool: string, args: readonly string[], cwd = this.#folder): Promise<string> {
     const config = join(this.#folder, 'apt.conf')
-    return run(tool, ['-q', '-c', config, ...args], { cwd, signal: this.#signal })
+    return run(tool, ['-q', '-c', config, ...args], { cwd, signal: this.#signal, guarded: true })
   }
 }
 

@@ -10,6 +10,11 @@ export interface Guardian {
   dismiss(): void
 }
 
+export interface ProcessGuardian extends Guardian {
+  /** From here on the process `pid` ends with this one. Once. */
+  guard(pid: number): void
+}
+
 const endServer = `
 kill -"$1" "$2" 2>/dev/null || exit 0
 tries=0
@@ -17,6 +22,13 @@ while kill -0 "$2" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((t
 kill -KILL "$2" 2>/dev/null
 exit 0
 `
+
+// Its owner says whom to guard; without a word there is no one.
+const guardProcess = `
+read -r pid || exit 0
+cat
+set -- "$1" "$pid"
+${endServer}`
 
 // A server that was meant to stay, and whose folder someone removed: no one could find it any more to stop it.
 const endWithoutFolder = `
@@ -32,11 +44,22 @@ exit 0
 `
 
 /**
+ * A guardian that waits to be told whom to guard: made before the process is, so that nothing is unguarded while a shell starts.
+ * @param signal the one that makes the process stop in good order
+ */
+export function processGuardian(signal: NodeJS.Signals): ProcessGuardian {
+  const { pipe, dismiss } = guardian(guardProcess, signal.replace('SIG', ''))
+  return { guard: (pid) => void pipe?.write(`${pid}\n`), dismiss }
+}
+
+/**
  * Ends the server `pid` with this process.
  * @param signal the one that makes the server stop in good order
  */
 export function guardServer(pid: number, signal: NodeJS.Signals): Guardian {
-  return guardian(endServer, signal.replace('SIG', ''), String(pid))
+  const made = processGuardian(signal)
+  made.guard(pid)
+  return made
 }
 
 /** Ends the server `pid`, which outlives this process, when the file at `path` is removed. */
@@ -59,11 +82,15 @@ export function guardByFile(pid: number, signal: NodeJS.Signals, path: string): 
 
 /** Removes a temporary folder with this process. */
 export function guardFolder(path: string): Guardian {
-  return guardian(removeFolder, path)
+  return guardian(`cat; ${removeFolder}`, path)
 }
 
-function guardian(script: string, ...args: readonly string[]): Guardian {
-  const waiting = `trap '' HUP INT TERM; cat; ${script}`
+/** @param script reads its input to the end, which is the owner's */
+function guardian(
+  script: string,
+  ...args: readonly string[]
+): Guardian & { readonly pipe: NodeJS.WritableStream | null } {
+  const waiting = `trap '' HUP INT TERM; ${script}`
   const child: ChildProcess = spawn('/bin/sh', ['-c', waiting, 'portside-guardian', ...args], {
     ...{ stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' },
   })
@@ -74,5 +101,12 @@ function guardian(script: string, ...args: readonly string[]): Guardian {
   child.unref()
   const pipe = child.stdin as (NodeJS.WritableStream & { unref?: () => void }) | null
   pipe?.unref?.()
-  return { dismiss: () => void child.kill('SIGKILL') }
+  return {
+    pipe,
+    dismiss() {
+      child.kill('SIGKILL')
+      // What reads it is a child of the shell, and ends with it.
+      child.stdin?.destroy()
+    },
+  }
 }

@@ -8,7 +8,7 @@ import { PortError } from '../errors.ts'
 import type { ServerEngine, ServerPlace } from './engine.ts'
 import { saysFull, throwIfFull } from './folder.ts'
 import { freePort, isFree } from './free-port.ts'
-import { type Guardian, guardServer } from './guardian.ts'
+import { type Guardian, processGuardian } from './guardian.ts'
 import { identifyProcess, isRunning, killTree, type ProcessId } from './processes.ts'
 
 const startTimeoutMs = 60_000
@@ -117,6 +117,7 @@ async function spawnServer(
 ): Promise<Omit<Launched, 'port' | 'identity'>> {
   const { title, stopSignal } = engine
   const { file, args, cwd, env, account } = await engine.command(place, port)
+  const guardian = processGuardian(stopSignal)
   let child: ChildProcess
   try {
     const log = openSync(place.folder.log, 'w', 0o600)
@@ -127,15 +128,18 @@ async function spawnServer(
       closeSync(log)
     }
   } catch (error) {
+    guardian.dismiss()
     throwIfFull(place.folder.path, error)
     throw error
   }
+  if (child.pid !== undefined) guardian.guard(child.pid)
   const gone = once(child, 'exit').catch(() => {
     // An error of the spawn itself, which the next line awaits and reports.
   })
   try {
     await once(child, 'spawn')
   } catch (cause) {
+    guardian.dismiss()
     const code = (cause as NodeJS.ErrnoException).code
     throw new PortError({
       code: 'unavailable',
@@ -146,7 +150,6 @@ async function spawnServer(
   }
   const pid = child.pid as number
   const id = identifyProcess(pid) ?? { pid, startedAt: 'ended' }
-  const guardian = guardServer(pid, stopSignal)
   child.once('exit', () => guardian.dismiss())
   return { child, id, guardian, gone }
 }

@@ -284,14 +284,15 @@ describe('a server dies with its owner', () => {
   )
 })
 
-function guardiansOf(pid: number): number[] {
+function guardiansOf(owner: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((candidate) => {
       try {
         const line = readFileSync(`/proc/${candidate}/cmdline`, 'utf8').split('\0')
-        return line.includes('portside-guardian') && line.includes(String(pid))
+        const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${candidate}/status`, 'utf8'))?.[1]
+        return line.includes('portside-guardian') && parent === String(owner)
       } catch {
         return false
       }
