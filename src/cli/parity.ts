@@ -192,10 +192,11 @@ function timeLine({ time }: ParityReport): string {
 
 function personnelLine({ personnel }: ParityReport): string {
   if (personnel === undefined) return unstamped
-  const { authors, deployer, authorDeployed } = personnel
-  const wrote = `written by ${authors.length === 0 ? 'nobody: no commit is new' : authors.join(', ')}`
+  const { authors, complete, deployer, authorDeployed } = personnel
+  const least = complete ? '' : 'at least (the clone was shallow) '
+  const wrote = `written by ${authors.length === 0 ? 'nobody: no commit is new' : `${least}${authors.join(', ')}`}`
   if (deployer === undefined) return `${wrote}; nobody said who deployed (PORTSIDE_DEPLOYER)`
-  return `${wrote}; deployed by ${deployer}, who ${authorDeployed ? 'is one of them' : 'wrote none of it'}`
+  return `${wrote}; deployed by ${deployer}${authorDeployed === undefined ? '' : `, who ${authorDeployed ? 'is one of them' : 'wrote none of it'}`}`
 }
 
 function driftLines(drift: readonly Drift[], expected: string, found: string): readonly string[] {

@@ -18,11 +18,13 @@ export const stamp: Command = {
     const part = `${file}.${process.pid}.part`
     writeFileSync(part, `${JSON.stringify(info, undefined, 2)}\n`)
     renameSync(part, file)
-    const commits = info.authors.reduce((total, author) => total + author.commits, 0)
+    const commits = `${info.commits} ${info.commits === 1 ? 'commit' : 'commits'}`
     const authors = `${info.authors.length} ${info.authors.length === 1 ? 'author' : 'authors'}`
     const range = info.since === undefined ? 'all' : `since ${info.since.slice(0, 12)}`
-    print(`${file}: commit ${info.commit.slice(0, 12)}, ${commits} commits (${range}) by ${authors}`)
+    print(`${file}: commit ${info.commit.slice(0, 12)}, ${commits} (${range}) by ${authors}`)
     if (info.dirty) tell('there are changes that are not committed: the build is not just that commit')
+    if (info.truncated)
+      tell('this clone is shallow, so authors are missing: fetch the whole history first (fetch-depth: 0)')
     if (deployer === undefined) tell(`who deploys it is for --deployer, or ${deployerVariable} where it runs`)
     return exitCodes.ok
   },

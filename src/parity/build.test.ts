@@ -75,6 +75,34 @@ describe('a stamp', () => {
     expect(await makeBuildInfo({ directory: folder, since: 'HEAD' })).toMatchObject({ authors: [] })
   })
 
+  test('counts who is named as a co-author, and no one twice in one commit', async () => {
+    const message = 'pair\n\nCo-authored-by: Ada <ADA@example.org>\nCo-authored-by: Bob <bob@example.org>'
+    const who = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.org']
+    git(...who, 'commit', '--allow-empty', '-q', '-m', message)
+    commit(bob, '2026-01-02T10:00:00Z')
+    expect(await makeBuildInfo({ directory: folder })).toMatchObject({
+      commits: 2,
+      truncated: false,
+      authors: [
+        { name: 'Bob', commits: 2 },
+        { name: 'Ada', commits: 1 },
+      ],
+    })
+  })
+
+  test('of a shallow clone says that authors are missing, unless it has all that is new', async () => {
+    for (const author of [ada, bob, ada, bob]) commit(author, '2026-01-01T10:00:00Z')
+    const clone = join(folder, 'clone')
+    git('clone', '-q', '--depth', '2', `file://${folder}`, clone)
+    const told = await makeBuildInfo({ directory: clone })
+    expect(told).toMatchObject({ commits: 2, truncated: true, since: undefined })
+    const known = git('-C', clone, 'rev-parse', 'HEAD^')
+    expect(await makeBuildInfo({ directory: clone, since: known })).toMatchObject({
+      truncated: false,
+      authors: [{ name: 'Bob', commits: 1 }],
+    })
+  })
+
   test('tells of changes that are not committed, and not of files that git does not know', async () => {
     writeFileSync(join(folder, 'a'), '1')
     git('add', 'a')
@@ -117,7 +145,14 @@ describe('the tools of a folder', () => {
     })
   })
 
-  test('without a lockfile have none', () => expect(toolsHere(folder).lockfile).toBeUndefined())
+  test('of a workspace share the lockfile above, but take none from outside the repository', () => {
+    const inner = join(folder, 'packages/shop')
+    mkdirSync(inner, { recursive: true })
+    writeFileSync(join(folder, 'pnpm-lock.yaml'), 'lockfileVersion: 9')
+    expect(toolsHere(inner).lockfile?.file).toBe('pnpm-lock.yaml')
+    mkdirSync(join(inner, '.git'))
+    expect(toolsHere(inner).lockfile).toBeUndefined()
+  })
 })
 
 describe('a file of build information', () => {

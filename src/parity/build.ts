@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -20,7 +20,7 @@ export const deployerVariable = 'PORTSIDE_DEPLOYER'
 export interface Author {
   readonly name: string
   readonly email: string
-  /** How many of the commits are theirs. */
+  /** How many of the commits are theirs, alone or with others. */
   readonly commits: number
 }
 
@@ -33,8 +33,12 @@ export interface BuildInfo {
   readonly dirty: boolean
   /** The commits that are new in this build are those after this one; absent where all were counted. */
   readonly since: string | undefined
-  /** Of the commits that are new, most commits first. */
+  /** How many commits are new. */
+  readonly commits: number
+  /** Of the commits that are new, most commits first; those of a `Co-authored-by` too. */
   readonly authors: readonly Author[]
+  /** Whether the clone was shallow and had not all commits that are new: authors are missing. */
+  readonly truncated: boolean
   readonly builtAt: string
   /** Who deploys it, where building and deploying are one. */
   readonly deployer: string | undefined
@@ -44,7 +48,7 @@ export interface BuildInfo {
 /** What a build or a process runs with. */
 export interface Tools {
   readonly node: string
-  /** The first lockfile that there is, and its SHA-256. */
+  /** The nearest lockfile, in the folder or above it in the repository, and its SHA-256. */
   readonly lockfile: { readonly file: string; readonly sha256: string } | undefined
   /** The installed versions of this package and of the clients that its adapters use. */
   readonly packages: Readonly<Record<string, string>>
@@ -54,9 +58,7 @@ const lockfiles = ['package-lock.json', 'npm-shrinkwrap.json', 'pnpm-lock.yaml',
 
 /** The tools that are there now, seen from `directory`. */
 export function toolsHere(directory: string = process.cwd()): Tools {
-  const lockfile = lockfiles
-    .map((file) => ({ file, text: readIfThere(join(directory, file)) }))
-    .find(({ text }) => text !== undefined)
+  const lockfile = lockfileOf(resolve(directory))
   const { name = 'portside', version = 'unknown', peerDependencies = {} } = ownPackage()
   const packages: Record<string, string> = { [name]: version }
   for (const peer of Object.keys(peerDependencies).sort()) {
@@ -65,12 +67,22 @@ export function toolsHere(directory: string = process.cwd()): Tools {
   }
   return {
     node: process.version,
-    lockfile:
-      lockfile?.text === undefined
-        ? undefined
-        : { file: lockfile.file, sha256: createHash('sha256').update(lockfile.text).digest('hex') },
+    lockfile: lockfile && {
+      file: lockfile.file,
+      sha256: createHash('sha256').update(lockfile.text).digest('hex'),
+    },
     packages,
   }
+}
+
+/** The nearest one, up to the repository's own folder: the packages of a workspace share one. */
+function lockfileOf(directory: string): { readonly file: string; readonly text: Buffer } | undefined {
+  for (const file of lockfiles) {
+    const text = readIfThere(join(directory, file))
+    if (text !== undefined) return { file, text }
+  }
+  const above = dirname(directory)
+  return above === directory || existsSync(join(directory, '.git')) ? undefined : lockfileOf(above)
 }
 
 interface PackageJson {
@@ -146,14 +158,18 @@ export async function makeBuildInfo({
       ? undefined
       : (await git(directory, 'rev-parse', '--verify', `${from}^{commit}`)).trim()
   const range = base === undefined ? 'HEAD' : `${base}..HEAD`
-  const log = await git(directory, 'log', '--format=%aN%x00%aE', range)
+  const log = await git(directory, 'log', `--format=${commitFormat}`, range)
+  const commits = log.split('\n').filter((line) => line !== '')
+  const boundary = await shallowBoundary(directory)
   return {
     format: 1,
     commit,
     committedAt: new Date(committedAt).toISOString(),
     dirty: changes !== '',
     since: base,
-    authors: authorsOf(log),
+    commits: commits.length,
+    authors: authorsOf(commits),
+    truncated: commits.some((line) => boundary.has(line.split('\0')[0] ?? '')),
     builtAt: new Date().toISOString(),
     deployer,
     tools: toolsHere(directory),
@@ -166,12 +182,31 @@ async function latestTag(directory: string): Promise<string | undefined> {
   return found.trim() || undefined
 }
 
-function authorsOf(log: string): readonly Author[] {
+/** The hash, then the author, then the co-authors: each in one line, apart by what no name holds. */
+const commitFormat = '%H%x00%aN <%aE>%x00%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x00)'
+
+/** The commits whose parents a shallow clone left out. */
+async function shallowBoundary(directory: string): Promise<ReadonlySet<string>> {
+  if ((await git(directory, 'rev-parse', '--is-shallow-repository')).trim() !== 'true') return new Set()
+  const path = (await git(directory, 'rev-parse', '--git-path', 'shallow')).trim()
+  return new Set(readFileSync(resolve(directory, path), 'utf8').split('\n'))
+}
+
+function authorsOf(commits: readonly string[]): readonly Author[] {
   const authors = new Map<string, Author>()
-  for (const line of log.split('\n').filter((each) => each !== '')) {
-    const [name = '', email = ''] = line.split('\0')
-    const commits = (authors.get(email)?.commits ?? 0) + 1
-    authors.set(email, { name, email, commits })
+  for (const commit of commits) {
+    const [, ...signatures] = commit.split('\0')
+    const people = new Map(
+      signatures.flatMap((signature) => {
+        const [, name = '', email = ''] = /^(.*?) ?<(.*)>$/.exec(signature.trim()) ?? []
+        return name === '' && email === '' ? [] : [[email.toLowerCase(), { name, email }] as const]
+      }),
+    )
+    for (const [key, person] of people) {
+      // The first is the newest: how they write themselves now.
+      const known = authors.get(key)
+      authors.set(key, { ...(known ?? person), commits: (known?.commits ?? 0) + 1 })
+    }
   }
   return [...authors.values()].toSorted((a, b) => b.commits - a.commits || (a.email < b.email ? -1 : 1))
 }

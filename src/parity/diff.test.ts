@@ -156,12 +156,11 @@ describe('two environments', () => {
     const running = {
       node: 'v22.0.0',
       lockfile: { file: 'package-lock.json', sha256: 'b' },
-      packages: { portside: '0.2.0', pg: '8.0.0' },
+      packages: { portside: '0.2.0', vitest: '5.0.0' },
     }
     const other = report([], { time, tools: { running, built: undefined, servers: {} } })
     expect(diffParity(report([]), other).map(({ severity, what }) => `${severity} ${what}`)).toEqual([
       'high node',
-      'medium pg',
       'medium portside',
       'low commit',
     ])

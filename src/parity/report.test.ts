@@ -215,6 +215,8 @@ describe('the gaps', () => {
       committedAt: new Date(built - 2 * hour).toISOString(),
       dirty: false,
       since: undefined,
+      commits: 3,
+      truncated: false,
       authors: [
         { name: 'Ada', email: 'ada@example.org', commits: 2 },
         { name: 'Bob', email: 'bob@example.org', commits: 1 },
@@ -260,9 +262,21 @@ describe('the gaps', () => {
   ])('of personnel: deployed by %s, one of the authors: %s', async (deployer, authorDeployed) => {
     stamp()
     const { personnel } = await make([], deployer === undefined ? {} : { deployer })
-    expect(personnel).toEqual({ authors: ['Ada', 'Bob'], deployer, authorDeployed })
+    expect(personnel).toEqual({ authors: ['Ada', 'Bob'], complete: true, deployer, authorDeployed })
     expect(JSON.stringify(personnel?.authors)).not.toContain('@')
   })
+
+  test.each([
+    ['Ada', true],
+    ['Mallory', undefined],
+  ])(
+    'of personnel: deployed by %s, where not all authors are known: %s',
+    async (deployer, authorDeployed) => {
+      stamp({ truncated: true })
+      const { personnel } = await make([], { deployer })
+      expect(personnel).toMatchObject({ complete: false, authorDeployed })
+    },
+  )
 
   test('take the deployer of the release before that of the build', async () => {
     stamp({ deployer: 'Ada' })
@@ -276,7 +290,8 @@ describe('the gaps', () => {
     const tools = {
       node: 'v18.0.0',
       lockfile: { file: 'package-lock.json', sha256: 'other' },
-      packages: { pg: '7.0.0' },
+      // The tools of tests are not in a release.
+      packages: { pg: '7.0.0', portside: '0.0.1', 'a-runner-of-tests': '5.0.0' },
     }
     stamp({ tools, dirty: true })
     const { drift } = await make([subject({}, '17.9')])
@@ -284,7 +299,6 @@ describe('the gaps', () => {
       'high tools node',
       'medium orders version',
       'medium tools package-lock.json',
-      'medium tools pg',
       'medium tools portside',
       'medium build commit',
     ])

@@ -89,8 +89,10 @@ export interface TimeGap {
 export interface PersonnelGap {
   /** Who wrote the commits of this release, most commits first. */
   readonly authors: readonly string[]
+  /** Whether these are all: a shallow clone does not know all commits. */
+  readonly complete: boolean
   readonly deployer: string | undefined
-  /** Whether the one who deployed is among them; `undefined` where nobody said who deployed. */
+  /** Whether the one who deployed is among them; `undefined` where nobody said who deployed, or not all are known. */
   readonly authorDeployed: boolean | undefined
 }
 
@@ -221,7 +223,8 @@ function pinDrift(service: string, engine: string, pin: string, server: ServerId
 export function toolsDrift(expected: Tools, found: Tools): readonly Drift[] {
   const differ = (severity: Severity, what: string, a: string | undefined, b: string | undefined): Drift[] =>
     a === b ? [] : [{ severity, of: 'tools', what, expected: a, found: b }]
-  const names = new Set([...Object.keys(expected.packages), ...Object.keys(found.packages)])
+  // What one of them does without says nothing: a release has no tools of tests.
+  const names = Object.keys(expected.packages).filter((name) => Object.hasOwn(found.packages, name))
   const major = (version: string): string => version.split('.')[0] ?? ''
   return [
     ...differ(major(expected.node) === major(found.node) ? 'low' : 'high', 'node', expected.node, found.node),
@@ -229,8 +232,8 @@ export function toolsDrift(expected: Tools, found: Tools): readonly Drift[] {
     ...(expected.lockfile && found.lockfile
       ? differ('medium', expected.lockfile.file, expected.lockfile.sha256, found.lockfile.sha256)
       : []),
-    ...[...names]
-      .sort()
+    ...names
+      .toSorted()
       .flatMap((name) => differ('medium', name, expected.packages[name], found.packages[name])),
   ]
 }
@@ -249,14 +252,15 @@ function timeGap(build: BuildInfo, bootedAt: Date | undefined, now: Date): TimeG
   }
 }
 
-function personnelGap({ authors }: BuildInfo, deployer: string | undefined): PersonnelGap {
+function personnelGap({ authors, truncated }: BuildInfo, deployer: string | undefined): PersonnelGap {
   const same = (text: string): boolean => text.toLowerCase() === deployer?.toLowerCase()
+  const wrote = authors.some(({ name, email }) => same(name) || same(email))
   return {
     // Names alone: an address is nobody's business here.
     authors: authors.map(({ name }) => name),
+    complete: !truncated,
     deployer,
-    authorDeployed:
-      deployer === undefined ? undefined : authors.some(({ name, email }) => same(name) || same(email)),
+    authorDeployed: wrote || (deployer !== undefined && !truncated) ? wrote : undefined,
   }
 }
 
