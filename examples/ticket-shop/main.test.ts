@@ -138,6 +138,17 @@ test('a wrong configuration is told completely, and ends with 1 before anything 
   expect(output).not.toContain(secret)
 })
 
+test('a release whose migrations have not run takes no traffic, and says which', async () => {
+  const { env } = await startDatastores({ migrate: false })
+  const program = run({ ...env, PORT: '0', SHOP_ADMIN_TOKEN: adminToken })
+  expect(await program.exit).toBe(1)
+  expect(program.lines()).toContainEqual(
+    expect.objectContaining({ message: 'no-go', rung: 'migrations', service: 'orders' }),
+  )
+  expect(program.output()).toMatch(/orders is not ready: 1 migration not run: 0001_shop/)
+  expect(program.output()).not.toContain('serving')
+})
+
 test('a wrong setting ends with 1 and shows no value', async () => {
   const program = run({ PORT: '70000', SHOP_ADMIN_TOKEN: 'too-short', PORTSIDE_EXTERNALS: 'fake' })
   expect(await program.exit).toBe(1)

@@ -42,6 +42,7 @@ export async function startShop(
     worker,
     receipts: app.receipts,
     health: app.health,
+    parity: app.parity,
     adminToken: settings.adminToken,
     log,
   })

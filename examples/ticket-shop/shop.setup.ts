@@ -32,10 +32,12 @@ export async function openShop(app: Attached<typeof services>): Promise<RunningS
 }
 
 /** Datastores of the test's own, to kill or to lend to another process. They end with the test. */
-export async function startDatastores(): Promise<StartedServices<ServersOf<typeof services>>> {
+export async function startDatastores(
+  options: { readonly migrate?: boolean } = {},
+): Promise<StartedServices<ServersOf<typeof services>>> {
   const directory = await mkdtemp(join(tmpdir(), 'ticket-shop-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
-  const datastores = await startServices(services, { directory })
+  const datastores = await startServices(services, { directory, ...options })
   onTestFinished(() => datastores.stop())
   return datastores
 }

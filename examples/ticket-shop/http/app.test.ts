@@ -255,6 +255,26 @@ test('what is stuck is shown to an admin, who says what becomes of it', async ({
   expect((await send('GET', '/outbox/stuck', adminToken)).json).toEqual({ stuck: [] })
 })
 
+test('what is deployed is shown to an admin, and to nobody else', async ({ app }) => {
+  const { send } = await open(app)
+  for (const token of ['', 'guessed-token-of-nobody']) {
+    const { status, text } = await send('GET', '/parity', token)
+    expect(status).toBe(403)
+    expect(text).not.toContain('17.10')
+  }
+  const { status, json, headers } = await send('GET', '/parity', adminToken)
+  expect(status).toBe(200)
+  expect(headers.get('cache-control')).toBe('no-store')
+  expect(json.services).toMatchObject([
+    { service: 'orders', pin: 'postgresql 17.10', server: { version: '17.10' }, drift: [] },
+    { service: 'sessions', pin: 'redis 7.0', drift: [] },
+    { service: 'receipts', implementation: 'fake' },
+    { service: 'mail' },
+    { service: 'social' },
+    { service: 'printer' },
+  ])
+})
+
 test('a healthy shop says so', async ({ app }) => {
   const { send } = await open(app)
   const { status, json } = await send('GET', '/healthz')

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import type { AttachedControls, ObjectStorage } from 'portside'
+import { type AttachedControls, type ObjectStorage, parityHandler } from 'portside'
 import { z } from 'zod'
 import type { Logger } from '../log.ts'
 import type { Outbox } from '../outbox/outbox.ts'
@@ -25,6 +25,7 @@ export interface HttpParts {
   readonly worker: Pick<OutboxWorker, 'wake'>
   readonly receipts: ObjectStorage
   readonly health: AttachedControls['health']
+  readonly parity: AttachedControls['parity']
   readonly adminToken: string | undefined
   readonly log: Logger
 }
@@ -80,6 +81,9 @@ export function createHttpApp(parts: HttpParts): Hono<Env> {
       'content-length': String(receipt.info.size),
     })
   })
+
+  // What is deployed here, for whoever runs the shop: `admin` has let the request in already.
+  app.get('/parity', admin, parityHandler({ parity: parts.parity }, { authorize: 'upstream' }))
 
   app.get('/outbox/stuck', admin, async (c) => {
     const stuck = await outbox.stuck()
