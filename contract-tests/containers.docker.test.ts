@@ -6,8 +6,6 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { Redis } from 'ioredis'
-import pg from 'pg'
 import { getContainerRuntimeClient } from 'testcontainers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { contained as postgres } from '../adapters/postgres/server.ts'
@@ -17,31 +15,7 @@ import { type ContainerRecipe, containerServer } from '../src/servers/docker.ts'
 import { discardContainer } from '../src/servers/docker-engine.ts'
 import { resetServers, serversIn, stopServers } from '../src/servers/kept.ts'
 import { containerFolder, startContainer, whereContainersRun } from './real-docker/containers.ts'
-
-async function withRedis<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(url, {
-    ...{ lazyConnect: true, enableReadyCheck: false, maxRetriesPerRequest: 0 },
-    retryStrategy: () => null,
-  })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    client.disconnect()
-  }
-}
-
-async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
-}
+import { query, withRedis } from './servers/clients.setup.ts'
 
 /** What the engine has of a folder's server, by the label that names the folder. */
 async function leftOf(directory: string): Promise<{

@@ -1,18 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
-import pg from 'pg'
 import { describe, expect, test } from 'vitest'
+import { query } from './servers/clients.setup.ts'
 import { freshPostgres, freshRedis, startRedisCluster, startServer } from './servers.ts'
-
-async function query(url: string, text: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
-}
 
 describe('a fresh database', () => {
   test('belongs to a role without further rights, and is gone after drop', async () => {

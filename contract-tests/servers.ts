@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
-import pg from 'pg'
+import type { Redis } from 'ioredis'
 import { inject } from 'vitest'
 import { makeDatabase, server as postgres } from '../adapters/postgres/server.ts'
 import { clusterNode, server as redis } from '../adapters/redis/server.ts'
 import type { RunningServer, StartOptions } from '../src/adapter.ts'
+import { withPostgres, withRedis } from './servers/clients.setup.ts'
 
 /** The versions that the contracts are run on. */
 export const pins = { postgres: '17.10', redis: '7.0' } as const
@@ -25,12 +25,12 @@ export interface FreshPlace {
 export async function freshPostgres(): Promise<FreshPlace> {
   const name = `test_${randomBytes(8).toString('hex')}`
   const password = randomBytes(12).toString('hex')
-  await withPostgres((client) => makeDatabase(client, name, password))
+  await withPostgres(inject('postgresUrl'), (client) => makeDatabase(client, name, password))
   const url = new URL(inject('postgresUrl'))
   return {
     url: `postgres://${name}:${password}@${url.host}/${name}`,
     drop: () =>
-      withPostgres(async (client) => {
+      withPostgres(inject('postgresUrl'), async (client) => {
         await client.query(`drop database if exists ${name} with (force)`)
         await client.query(`drop role if exists ${name}`)
       }),
@@ -166,25 +166,5 @@ async function own(start: (directory: string) => Promise<RunningServer>): Promis
   } catch (error) {
     await remove()
     throw error
-  }
-}
-
-async function withPostgres(work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: inject('postgresUrl') })
-  await client.connect()
-  try {
-    await work(client)
-  } finally {
-    await client.end()
-  }
-}
-
-async function withRedis<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(url, { lazyConnect: true })
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    client.disconnect()
   }
 }

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, afterEach, describe, expect, inject, test, vi } from 'vitest'
+import { query } from '../../contract-tests/servers/clients.setup.ts'
 import type { PlaceSupply, SupplyOptions } from '../../src/servers/isolation.ts'
 import { isolation } from './server.ts'
 
@@ -20,17 +21,6 @@ afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
   await Promise.all(supplies.splice(0).map((each) => each.close()))
 })
-
-async function query<T extends pg.QueryResultRow>(url: string, text: string): Promise<T[]> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return (await client.query<T>(text)).rows
-  } finally {
-    await client.end()
-  }
-}
 
 function building(text: string): (url: string) => Promise<void> {
   return vi.fn(async (url: string) => void (await query(url, text)))

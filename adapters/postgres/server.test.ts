@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { query } from '../../contract-tests/servers/clients.setup.ts'
 import type { RunningServer, StartOptions } from '../../src/adapter.ts'
 import { isRoot } from '../../src/servers/account.ts'
 import { server } from './server.ts'
@@ -33,17 +34,6 @@ async function start(options: Partial<StartOptions> = {}): Promise<RunningServer
   const started = await server.start({ version: '17.10', directory, durable: false, ...options })
   running.push(started)
   return started
-}
-
-async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
 }
 
 describe('a started PostgreSQL', () => {

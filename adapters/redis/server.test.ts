@@ -12,8 +12,8 @@ import {
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { withRedis } from '../../contract-tests/servers/clients.setup.ts'
 import type { RunningServer, StartOptions } from '../../src/adapter.ts'
 import { run } from '../../src/servers/command.ts'
 import { ServerFolder } from '../../src/servers/folder.ts'
@@ -39,29 +39,12 @@ async function start(options: Partial<StartOptions> = {}): Promise<RunningServer
   return started
 }
 
-async function withClient<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(url, {
-    ...{ lazyConnect: true, enableReadyCheck: false, maxRetriesPerRequest: 0 },
-    retryStrategy: () => null,
-  })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    client.disconnect()
-  }
-}
-
 describe('a started Redis', () => {
   test('is the pinned one, on loopback alone, and closed to those without the password', async () => {
     const redis = await start()
     expect(redis.identity).toEqual({ engine: 'redis', version: expect.stringMatching(/^7\.0\.\d+$/) })
     const url = new URL(await redis.provision('sessions'))
-    expect(await withClient(url.href, (client) => client.config('GET', 'bind'))).toEqual([
-      'bind',
-      '127.0.0.1',
-    ])
+    expect(await withRedis(url.href, (client) => client.config('GET', 'bind'))).toEqual(['bind', '127.0.0.1'])
     const { password } = url
     // By hand: a client that is not let in says no more than that the connection was closed.
     const stranger = connect(redis.port, '127.0.0.1').setEncoding('utf8')
@@ -79,20 +62,20 @@ describe('a started Redis', () => {
     const sessions = await first.provision('sessions')
     const carts = await first.provision('carts')
     expect(carts).not.toBe(sessions)
-    await withClient(sessions, (client) => client.set('key', 'value'))
-    expect(await withClient(carts, (client) => client.get('key'))).toBeNull()
+    await withRedis(sessions, (client) => client.set('key', 'value'))
+    expect(await withRedis(carts, (client) => client.get('key'))).toBeNull()
     await first.stop()
     const second = await start()
     expect(await second.provision('sessions')).toBe(sessions)
     expect(await second.provision('carts')).toBe(carts)
-    expect(await withClient(sessions, (client) => client.get('key'))).toBe('value')
+    expect(await withRedis(sessions, (client) => client.get('key'))).toBe('value')
   })
 
   test('keeps every acknowledged write through SIGKILL', async () => {
     const redis = await start()
     const url = await redis.provision('sessions')
     let acknowledged = 0
-    const writing = withClient(url, async (client) => {
+    const writing = withRedis(url, async (client) => {
       for (;;) {
         await client.set(`key ${acknowledged}`, 'value')
         acknowledged += 1
@@ -102,7 +85,7 @@ describe('a started Redis', () => {
     await redis.kill()
     await writing
     await redis.restart()
-    const size = await withClient(url, (client) => client.dbsize())
+    const size = await withRedis(url, (client) => client.dbsize())
     expect(size).toBeGreaterThanOrEqual(acknowledged)
     expect(size).toBeLessThanOrEqual(acknowledged + 1)
   })
@@ -110,10 +93,10 @@ describe('a started Redis', () => {
   test('that is not durable starts empty again', async () => {
     const redis = await start({ durable: false })
     const url = await redis.provision('sessions')
-    await withClient(url, (client) => client.set('key', 'value'))
+    await withRedis(url, (client) => client.set('key', 'value'))
     await redis.kill()
     await redis.restart()
-    expect(await withClient(url, (client) => client.dbsize())).toBe(0)
+    expect(await withRedis(url, (client) => client.dbsize())).toBe(0)
   })
 
   test('that was up is no reason for a program to go on, however often it was asked in vain before', async () => {

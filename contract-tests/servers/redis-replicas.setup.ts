@@ -2,10 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { clusterNode } from '../../adapters/redis/server.ts'
 import type { RunningServer } from '../../src/adapter.ts'
 import { pins, startRedisCluster } from '../servers.ts'
+import { withRedis } from './clients.setup.ts'
 
 export interface ReplicatedRedisCluster extends AsyncDisposable {
   /** All six, whatever they are at the moment. */
@@ -155,13 +156,6 @@ async function until(holds: () => Promise<boolean>, what: string): Promise<void>
   throw new Error(`it did not come about that ${what}`)
 }
 
-async function at<Result>(node: RunningServer, work: (client: Redis) => Promise<Result>): Promise<Result> {
-  const client = new Redis(node.adminUrl(), { lazyConnect: true, retryStrategy: () => null })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    client.disconnect()
-  }
+function at<Result>(node: RunningServer, work: (client: Redis) => Promise<Result>): Promise<Result> {
+  return withRedis(node.adminUrl(), work)
 }

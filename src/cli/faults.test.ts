@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import pg from 'pg'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { query } from '../../contract-tests/servers/clients.setup.ts'
 import { isRoot } from '../servers/account.ts'
 import { stopServers } from '../servers/kept.ts'
 import { startServices } from '../servers/services.ts'
@@ -302,16 +303,4 @@ async function urls({ env, ...where }: Partial<Where> = {}): Promise<{ readonly 
   })
   if (out === '') throw new Error(err)
   return JSON.parse(out) as { ORDERS_URL: string }
-}
-
-async function query(url: string, text: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    const result = (await client.query(text)) as pg.QueryResult | pg.QueryResult[]
-    return Array.isArray(result) ? [] : result.rows
-  } finally {
-    await client.end()
-  }
 }
