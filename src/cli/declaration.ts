@@ -1,24 +1,23 @@
 /** Finds and loads the app's declaration of its services. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { AnyService, Services } from '../services/declare.ts'
 import { urlFlag } from '../services/declare.ts'
 import { UsageError } from './command.ts'
-
-const usualPlaces = ['services.ts', 'services.js', 'src/services.ts', 'src/services.js']
+import { projectDeclaration } from './project.ts'
 
 /** The `--services FILE` option of every command. */
 export const servicesOption = { services: { type: 'string' } } as const
 
 /**
  * Loads the declaration from `file`, from where the app's `package.json` says
- * (`"portside": { "services": "./services.ts" }`), or from one of the usual places.
+ * (`"portside": { "services": "./services.ts" }`), or from one of the usual places; from below the project's folder too.
  * @throws UsageError where there is none, or the module exports none
  */
 export async function loadServices(file: string | undefined): Promise<Services> {
-  const path = resolve(file ?? named() ?? usual())
+  const path = file === undefined ? projectDeclaration() : resolve(file)
   if (!existsSync(path))
     throw new UsageError(`there is no ${path}; --services names the module that exports "services"`)
   const module = await load(path)
@@ -63,26 +62,6 @@ export async function servicesAndOptions<const O extends NonNullable<ParseArgsCo
   const all = { ...Object.fromEntries(flags), ...servicesOption, ...options }
   const parsed = parseCommandLine(args, all)
   return { services, values: parsed.values as ReturnType<typeof parseCommandLine<O>>['values'] }
-}
-
-function named(): string | undefined {
-  if (!existsSync('package.json')) return undefined
-  try {
-    const { portside } = JSON.parse(readFileSync('package.json', 'utf8')) as {
-      portside?: { services?: unknown }
-    }
-    return typeof portside?.services === 'string' ? portside.services : undefined
-  } catch (error) {
-    throw new UsageError(`package.json cannot be read: ${error instanceof Error ? error.message : error}`)
-  }
-}
-
-function usual(): string {
-  const found = usualPlaces.find((place) => existsSync(place))
-  if (found !== undefined) return found
-  throw new UsageError(
-    `there is no declaration of services here (looked for ${usualPlaces.join(', ')}); name it with --services FILE, or in package.json: "portside": { "services": FILE }`,
-  )
 }
 
 async function load(path: string): Promise<{ readonly services?: unknown }> {

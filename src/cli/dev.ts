@@ -5,6 +5,7 @@ import { onPath } from '../servers/source.ts'
 import type { Services } from '../services/declare.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { loadServices, parseCommandLine } from './declaration.ts'
+import { serversDirectory } from './project.ts'
 import { exitCodeOf, Signals } from './signals.ts'
 import { placesOf, upOptions } from './up.ts'
 
@@ -43,7 +44,7 @@ async function runWithServices(
     env: process.env,
     signal: signals.beforeStart,
     onProgress: terminal.tell,
-    ...(values.directory === undefined ? {} : { directory: values.directory }),
+    directory: serversDirectory(values.directory),
     ...(values['accept-changes'] ? { changed: 'accept' } : {}),
   })
   try {

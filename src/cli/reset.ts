@@ -3,36 +3,47 @@ import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
 import { resetServers, serversIn } from '../servers/kept.ts'
 import { type Command, exitCodes, UsageError } from './command.ts'
-import { directoryOption } from './up.ts'
+import { serversDirectory } from './project.ts'
+import { serversMeant, whereOptions } from './up.ts'
 
 export const reset: Command = {
-  usage: 'reset [--directory FOLDER] [--yes] [SERVER…]',
+  usage: 'reset [--services FILE] [--directory FOLDER] [--yes] [SERVER…]',
   summary:
-    'stops the datastores and removes their data, of all or of those named as status names them; asks before, unless --yes is given',
+    'stops the datastores and removes their data, of all, of those of a declaration, or of those named as status names them; asks before, unless --yes is given',
   async run(args, { print, tell }) {
     const { values, positionals } = parse(args)
-    const directory = values.directory ?? '.portside'
-    if (!values.yes) {
-      const names =
-        positionals.length > 0 ? positionals : (await serversIn(directory)).map(({ name }) => name)
-      if (names.length > 0 && !(await confirmed(`remove all data of ${names.join(', ')} in ${directory}?`))) {
-        tell('nothing was removed')
-        return exitCodes.failed
-      }
+    if (values.services !== undefined && positionals.length > 0) {
+      throw new UsageError('name servers, or --services for those that it declares, not both')
     }
-    const removed = await resetServers(directory, positionals, { onProgress: tell })
+    const directory = serversDirectory(values.directory)
+    const meant = await serversMeant(values.services)
+    const there = (await serversIn(directory)).map(({ name }) => name)
+    const names = positionals.length > 0 ? positionals : there.filter((name) => meant?.includes(name) ?? true)
+    if (names.length === 0) {
+      print(`there was nothing to remove in ${directory}`)
+      return exitCodes.ok
+    }
+    const known = names.every((name) => there.includes(name))
+    if (
+      known &&
+      !values.yes &&
+      !(await confirmed(`remove all data of ${names.join(', ')} in ${directory}?`))
+    ) {
+      tell('nothing was removed')
+      return exitCodes.failed
+    }
+    const removed = await resetServers(directory, names, { onProgress: tell })
     for (const name of removed) print(`${name}: removed`)
-    if (removed.length === 0) print('there was nothing to remove')
     return exitCodes.ok
   },
 }
 
 function parse(args: readonly string[]): {
-  readonly values: { readonly directory?: string | undefined; readonly yes?: boolean | undefined }
+  readonly values: { readonly services?: string; readonly directory?: string; readonly yes?: boolean }
   readonly positionals: readonly string[]
 } {
   try {
-    const options = { ...directoryOption, yes: { type: 'boolean' } } as const
+    const options = { ...whereOptions, yes: { type: 'boolean' } } as const
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true })
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))

@@ -2,17 +2,20 @@
 import { serversIn } from '../servers/kept.ts'
 import { type Command, exitCodes } from './command.ts'
 import { parseCommandLine } from './declaration.ts'
+import { serversDirectory } from './project.ts'
 import { table } from './table.ts'
-import { directoryOption } from './up.ts'
+import { serversMeant, whereOptions } from './up.ts'
 
 export const status: Command = {
-  usage: 'status [--directory FOLDER] [--json]',
-  summary: 'prints how the datastores are and where they are from; fails unless all of them run',
+  usage: 'status [--services FILE] [--directory FOLDER] [--json]',
+  summary:
+    'prints how the datastores are and where they are from, with --services those of that declaration alone; fails unless all of them run',
   async run(args, { print }) {
-    const { values } = parseCommandLine(args, { ...directoryOption, json: { type: 'boolean' } })
-    const directory = values.directory ?? '.portside'
-    const servers = await serversIn(directory)
-    const allRun = servers.length > 0 && servers.every(({ state }) => state === 'running')
+    const { values } = parseCommandLine(args, { ...whereOptions, json: { type: 'boolean' } })
+    const names = await serversMeant(values.services)
+    const directory = serversDirectory(values.directory)
+    const servers = (await serversIn(directory)).filter(({ name }) => names?.includes(name) ?? true)
+    const allRun = servers.length >= (names?.length ?? 1) && servers.every(({ state }) => state === 'running')
     if (values.json) print(JSON.stringify({ directory, servers }, undefined, 2))
     else if (servers.length === 0)
       print(`there is no server in ${directory}; portside up starts what is declared`)

@@ -1,7 +1,8 @@
 /** Datastores between commands: brought up once, found again, stopped, reset; on a small server that is up at once. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { serversIn } from '../servers/kept.ts'
 import { folder, lives, onlyServer, portside, projectFolder, toys, up } from './fixtures/commands.ts'
 
 // Many programs, one after another, on a machine that has other things to do.
@@ -45,7 +46,9 @@ describe('servers that are up', () => {
     expect(lives(pid)).toBe(false)
     expect((await portside(['status'])).code).toBe(1)
     expect(await portside(['env', ...services])).toMatchObject({ code: 1, out: '' })
-    expect(await portside(['down'])).toEqual({ code: 0, out: 'nothing was running\n', err: '' })
+    expect(await portside(['down'])).toEqual({
+      ...{ code: 0, out: 'nothing was running in .portside\n', err: '' },
+    })
     await up()
     expect(await onlyServer()).toMatchObject({ state: 'running', port })
   })
@@ -87,6 +90,67 @@ describe('servers that are up', () => {
     const { pid } = await onlyServer()
     rmSync(join(folder, '.portside'), { recursive: true })
     await expect.poll(() => lives(pid), { timeout: 20_000 }).toBe(false)
+  })
+})
+
+describe('every command', () => {
+  test('finds the servers, and the declaration, from a folder below the project’s', async () => {
+    const below = { cwd: join(folder, 'src', 'orders') }
+    mkdirSync(below.cwd, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ portside: { services: toys } }))
+    expect((await portside(['up'], below)).out).toMatch(/orders +toy 1\.2\.3 .*started/)
+    const { port, state } = await onlyServer()
+    expect(state).toBe('running')
+    expect((await portside(['up'])).out).toContain('ran already')
+    expect((await portside(['env'], below)).out).toContain(`ORDERS_URL=toy://127.0.0.1:${port}/orders`)
+    const program = ['--', process.execPath, '-e', 'console.log(process.cwd(), process.env.ORDERS_URL)']
+    expect((await portside(['dev', ...program], below)).out).toBe(
+      `${below.cwd} toy://127.0.0.1:${port}/orders\n`,
+    )
+    // Where a declaration is named, the servers are the same.
+    expect((await portside(['up', ...services], below)).out).toContain('ran already')
+    expect((await portside(['status'], below)).code).toBe(0)
+    expect(await portside(['down'], below)).toMatchObject({ code: 0, out: 'toy-1: stopped\n' })
+    expect(await portside(['reset', '--yes'], below)).toMatchObject({ code: 0, out: 'toy-1: removed\n' })
+    expect(existsSync(join(below.cwd, '.portside'))).toBe(false)
+  })
+
+  test.each([
+    ['of another repository', (below: string) => mkdirSync(join(below, '.git'))],
+    ['of a project of its own', (below: string) => writeFileSync(join(below, 'services.ts'), '')],
+    ['that anyone may write to', () => chmodSync(folder, 0o777)],
+  ])('looks no further than a folder %s', async (_, make) => {
+    const below = join(folder, 'below')
+    mkdirSync(below)
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ portside: { services: toys } }))
+    expect((await portside(['check'], { cwd: below })).err).toContain('ORDERS_URL')
+    make(below)
+    expect(await portside(['check'], { cwd: below })).toMatchObject({
+      code: 2,
+      err: expect.not.stringContaining('ORDERS_URL'),
+    })
+  })
+
+  test('takes --services: what another declaration has there is left as it is', async () => {
+    await up()
+    const other = { TOY_PIN: '2.0', TOY_VERSION: '2.0.1' }
+    await up(other)
+    const states = async (): Promise<Record<string, string>> =>
+      Object.fromEntries((await serversIn(join(folder, '.portside'))).map(({ name, state }) => [name, state]))
+    const status = await portside(['status', ...services])
+    expect(status).toMatchObject({ code: 0, out: expect.not.stringContaining('toy-2') })
+    const down = await portside(['down', ...services])
+    expect(down).toMatchObject({ code: 0, out: 'toy-1: stopped\n' })
+    expect(down.err).toContain('toy-2 runs on: it is none of')
+    expect(await states()).toEqual({ 'toy-1': 'stopped', 'toy-2': 'running' })
+    expect((await portside(['status', ...services])).code).toBe(1)
+    expect(await portside(['reset', '--yes', ...services])).toMatchObject({ out: 'toy-1: removed\n' })
+    expect(await portside(['reset', '--yes', ...services])).toMatchObject({
+      out: 'there was nothing to remove in .portside\n',
+    })
+    expect(await states()).toEqual({ 'toy-2': 'running' })
+    expect(await portside(['reset', '--yes', ...services, 'toy-2'])).toMatchObject({ code: 2 })
+    expect(await states()).toEqual({ 'toy-2': 'running' })
   })
 })
 
@@ -192,7 +256,7 @@ describe('portside reset', () => {
     expect(await portside(['reset', '--yes', 'toy-1'])).toMatchObject({ code: 0, out: 'toy-1: removed\n' })
     expect(await portside(['reset', '--yes'])).toMatchObject({
       code: 0,
-      out: 'there was nothing to remove\n',
+      out: 'there was nothing to remove in .portside\n',
     })
   })
 })

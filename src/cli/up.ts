@@ -1,19 +1,23 @@
 /** `portside up`: the pinned datastores, up and staying up. */
 import { keepServices, type UpServer } from '../servers/keep-services.ts'
+import { serverFolders } from '../servers/services.ts'
 import { type AnyService, type Services, urlVariable } from '../services/declare.ts'
 import { type Command, exitCodes } from './command.ts'
-import { loadServices, parseCommandLine } from './declaration.ts'
+import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { serversDirectory } from './project.ts'
 import { exitCodeOf, Signals } from './signals.ts'
 import { table } from './table.ts'
 
-/** `--directory FOLDER` of every command about servers. */
-export const directoryOption = { directory: { type: 'string' } } as const
+/** Of every command about servers: whose, and where they are. */
+export const whereOptions = { ...servicesOption, directory: { type: 'string' } } as const
 
-export const upOptions = {
-  services: { type: 'string' },
-  directory: { type: 'string' },
-  'accept-changes': { type: 'boolean' },
-} as const
+export const upOptions = { ...whereOptions, 'accept-changes': { type: 'boolean' } } as const
+
+/** The servers that the declaration in `file` means, by name; `undefined` where none is named: all. */
+export async function serversMeant(file: string | undefined): Promise<readonly string[] | undefined> {
+  if (file === undefined) return undefined
+  return [...new Set(serverFolders(await loadServices(file), '').values())]
+}
 
 export const up: Command = {
   usage: 'up [--services FILE] [--directory FOLDER] [--accept-changes]',
@@ -28,7 +32,7 @@ export const up: Command = {
         env: process.env,
         signal: signals.beforeStart,
         onProgress: terminal.tell,
-        ...(values.directory === undefined ? {} : { directory: values.directory }),
+        directory: serversDirectory(values.directory),
         ...(values['accept-changes'] ? { changed: 'accept' } : {}),
       })
       for (const line of placesOf(services, servers)) terminal.print(line)

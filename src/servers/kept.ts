@@ -41,6 +41,8 @@ export interface ServerStatus {
 }
 
 interface Options {
+  /** The servers that are meant. @default all */
+  readonly names?: readonly string[] | undefined
   readonly signal?: AbortSignal
   readonly onProgress?: (message: string) => void
 }
@@ -51,14 +53,16 @@ export async function serversIn(directory: string): Promise<readonly ServerStatu
 }
 
 /**
- * Stops every server that is kept in the directory; answers their names. Their data stays.
+ * Stops the servers that are kept in the directory; answers the names of those that ran. Their data stays.
  * @throws PortError `conflict` where a program runs one for itself; the others are stopped all the same
  */
 export async function stopServers(directory: string, options: Options = {}): Promise<readonly string[]> {
   if (namesIn(directory).length === 0) return []
   const lock = await lockDirectory(directory, options)
   try {
-    return await stopNamed(directory, namesIn(directory), options)
+    const { names } = options
+    const meant = namesIn(directory).filter((name) => names === undefined || names.includes(name))
+    return await stopNamed(directory, meant, options)
   } finally {
     lock.release()
   }
