@@ -6,7 +6,18 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Redis } from 'ioredis'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest'
 import { type FreshPlace, freshPostgres, freshRedis } from '../../contract-tests/servers.ts'
 import type { ParityDiff } from '../parity/diff.ts'
 import type { ParityReport } from '../parity/report.ts'
@@ -95,17 +106,29 @@ describe('portside preflight', () => {
     closed.close()
     const wrong = new URL(orders.url)
     wrong.password = 'canary-wrong'
+    const { password, host, pathname } = new URL(sessions.url)
+    const admin = new Redis(sessions.url)
+    await admin.call('ACL', 'SETUSER', 'no-ping', 'on', `>${password}`, '~*', '+@all', '-ping')
+    onTestFinished(async () => {
+      await admin.call('ACL', 'DELUSER', 'no-ping')
+      admin.disconnect()
+    })
+    // Longer than a name's part may be, so that no server of names is asked.
+    const nowhere = `postgres://user:canary-wrong@${'a'.repeat(64)}.invalid/orders`
     const cases: readonly [Readonly<Record<string, string>>, number][] = [
       [{ ORDERS_URL: '' }, 10],
       [{ SESSIONS_URL: 'redis://user:password@cache.invalid/0' }, 11],
       [{ ORDERS_URL: `postgres://user:canary-wrong@127.0.0.1:${port}/orders` }, 13],
       [{ TEST_PIN: '17.9' }, 14],
       [{ ORDERS_URL: String(wrong) }, 14],
+      [{ ORDERS_URL: nowhere }, 12],
+      [{ SESSIONS_URL: `redis://no-ping:${password}@${host}${pathname}` }, 15],
     ]
     for (const [more, code] of cases) {
       const ended = await portside(['preflight', ...declared], more)
       expect([Object.keys(more), ended.code]).toEqual([Object.keys(more), code])
       expect(ended.out + ended.err).not.toContain('canary-wrong')
+      expectNoSecret(ended)
     }
   })
 
