@@ -96,6 +96,11 @@ describe('portside preflight', () => {
     const { code, out } = await portside(['preflight', ...declared, '--json'])
     const report = JSON.parse(out) as PreflightReport
     expect([code, report.go]).toEqual([0, true])
+    // What programs read: a name that changes is another format. What is undefined is left out.
+    expect(Object.keys(report)).toEqual(['format', 'go', 'startedAt', 'durationMs', 'steps'])
+    expect(report.format).toBe(1)
+    const version = report.steps.find(({ rung, service }) => rung === 'version' && service === 'orders')
+    expect(Object.keys(version ?? {})).toEqual(['rung', 'service', 'outcome', 'detail', 'durationMs'])
     expect(report.steps.every(({ outcome }) => outcome === 'go' || outcome === 'skipped')).toBe(true)
   })
 
@@ -251,6 +256,18 @@ describe('portside parity', () => {
     expectNoSecret(here)
     const report = JSON.parse(here.out) as ParityReport
     expect(report.services[0]?.fingerprint?.facts.encoding?.value).toBe('UTF8')
+    // What programs read, as for preflight.
+    expect(Object.keys(report)).toEqual(['format', 'at', 'services', 'tools', 'drift'])
+    expect(Object.keys(report.services[0] ?? {})).toEqual([
+      'service',
+      'port',
+      'boundary',
+      'implementation',
+      'pin',
+      'server',
+      'fingerprint',
+      'drift',
+    ])
     writeFileSync(join(folder, 'a.json'), here.out)
     // Another environment: another version, an extension more, another policy, a fake where this one is real.
     const [first, second, third] = structuredClone(report).services as [never, never, never]

@@ -42,6 +42,7 @@ export interface PreflightStep {
 }
 
 export interface PreflightReport {
+  readonly format: 1
   /** Whether every step is `go` or `skipped`. */
   readonly go: boolean
   /** The lowest rung that failed. */
@@ -101,7 +102,8 @@ export async function climb(
     steps.some((step) => step.rung === rung && step.outcome === 'no-go'),
   )
   const durationMs = tenths(performance.now() - started)
-  return { go: failed === undefined, failed, startedAt: startedAt.toISOString(), durationMs, steps }
+  const at = startedAt.toISOString()
+  return { format: 1, go: failed === undefined, failed, startedAt: at, durationMs, steps }
 }
 
 /** What a rung found; `skip` where there was nothing to try. */
