@@ -22,10 +22,18 @@ export { isolation } from './places.ts'
 /** The superuser. Only this module and tests connect as it. */
 const admin = 'postgres'
 
+/** UTF-8 everywhere and text in the order of its bytes, the same on every machine whatever its locales. */
+const dataSettings = [
+  ...['--encoding=UTF8', '--data-checksums'],
+  ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+  ...['--auth-host=scram-sha-256', '--auth-local=scram-sha-256'],
+]
+
 const engine: ServerEngine = {
   engine: 'postgresql',
   title: 'PostgreSQL',
   sources: [postgresPackage, postgresPath],
+  recipe: dataSettings.join(' '),
   // "Fast" shutdown: clients are disconnected, data is written. SIGTERM would wait for the clients.
   stopSignal: 'SIGINT',
   prepare,
@@ -149,12 +157,9 @@ function fileArgument(path: string): string {
   return isRoot() && process.platform === 'linux' ? '/proc/self/fd/3' : path
 }
 
-/** UTF-8 everywhere and text in the order of its bytes, the same on every machine whatever its locales. */
 function initialise(version: string, durable: boolean): string[] {
   return [
-    ...['-D', dataArgument(), '-U', admin, '--encoding=UTF8', '--data-checksums'],
-    ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
-    ...['--auth-host=scram-sha-256', '--auth-local=scram-sha-256', '--no-instructions'],
+    ...['-D', dataArgument(), '-U', admin, ...dataSettings, '--no-instructions'],
     ...(durable ? syncMethod(version) : ['--no-sync']),
   ]
 }

@@ -12,7 +12,6 @@ import { isRunning, type ProcessId } from './processes.ts'
 import {
   askContainers,
   checkOptions,
-  checkServiceName,
   endProcess,
   findLocal,
   lockFolder,
@@ -20,6 +19,7 @@ import {
   stopOrphan,
 } from './server.ts'
 import { cannotBeHad, forcedSource, type Programs } from './source.ts'
+import { checkServiceName } from './started-server.ts'
 
 const stopTimeoutMs = 20_000
 
@@ -124,13 +124,24 @@ function keptServer(
   }
 }
 
-/** Stops the server that is kept on the folder, where one is. */
+/**
+ * Stops the server that is kept on the folder, where one is.
+ * @throws PortError `conflict` where a process is starting one at this moment, and takes long
+ */
 export async function stopKept(folder: ServerFolder): Promise<void> {
-  const { port, process: id, kept } = folder.lastRun ?? {}
-  if (port === undefined || kept === undefined) return
-  if (kept.container) await stopContainer(folder.path, stopTimeoutMs)
-  else if (id !== undefined) await endProcess(id, kept.stopSignal)
-  folder.lastRun = { port }
+  const title = folder.lastRun?.kept?.title
+  if (title === undefined) return
+  // Else one that is started as soon as this one has ended would be forgotten at the end.
+  const lock = await lockFolder({ title }, folder, {})
+  try {
+    const { port, process: id, kept } = folder.lastRun ?? {}
+    if (port === undefined || kept === undefined) return
+    if (kept.container) await stopContainer(folder.path, stopTimeoutMs)
+    else if (id !== undefined) await endProcess(id, kept.stopSignal)
+    folder.lastRun = { port }
+  } finally {
+    lock.release()
+  }
 }
 
 function placeOf(folder: ServerFolder, options: StartOptions, programs: Programs | undefined): ServerPlace {

@@ -52,7 +52,7 @@ function tryLock(path: string): ProcessId | 'taken' | 'stale' {
   // Only one of those who find a stale lock may take it away: the slower would take away the faster one's new lock.
   const takeover = `${path}.takeover`
   if (!create(takeover, me)) {
-    removeOlderThan(takeover, 5_000)
+    removeIfLeft(takeover)
     return me
   }
   try {
@@ -90,9 +90,12 @@ function readHolder(path: string): ProcessId | undefined {
   }
 }
 
-function removeOlderThan(path: string, ageMs: number): void {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat !== undefined && Date.now() - stat.mtimeMs > ageMs) rmSync(path, { force: true })
+/** Of a process that died in the middle of clearing up. One that only sleeps, with the machine say, goes on where it was. */
+function removeIfLeft(takeover: string): void {
+  const by = readHolder(takeover)
+  if (by !== undefined && isRunning(by)) return
+  const stat = statSync(takeover, { throwIfNoEntry: false })
+  if (stat !== undefined && Date.now() - stat.mtimeMs > 5_000) rmSync(takeover, { force: true })
 }
 
 function releaseOnce(path: string): () => void {

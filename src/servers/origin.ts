@@ -89,9 +89,14 @@ function changesOf(engine: OriginEngine, folder: ServerFolder, asked: Asked): st
     changes.push(`the pin: it ran ${title} ${origin.version}, and ${version} is pinned`)
   }
   if (origin.durable !== durable) {
-    changes.push(`the settings: it was ${origin.durable ? '' : 'not '}durable, and is to be otherwise`)
+    changes.push(
+      origin.durable
+        ? 'the settings: every write was kept, and is to be kept no more'
+        : 'the settings: writes could be lost with a crash, so some may be; they are to be kept from here on',
+    )
   }
-  if (origin.recipe !== printOf(engine.recipe ?? '')) {
+  // Of data that was made before its engine had one, nothing is known.
+  if (origin.recipe !== printOf('') && origin.recipe !== printOf(engine.recipe ?? '')) {
     changes.push('the settings: a new data folder would be made with others')
   }
   const passwords = folder.passwordPrints
