@@ -5,12 +5,15 @@ import { SqlDatabase } from '../src/ports/sql-database.ts'
 import { networkBehaviours } from './common/network.ts'
 import { commonBehaviours, type SampleCalls } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
+import { connectionBehaviours } from './sql-database/connections.ts'
 import { copyBehaviours } from './sql-database/copy.ts'
 import { endingBehaviours } from './sql-database/endings.ts'
 import { errorBehaviours } from './sql-database/errors.ts'
 import { limitBehaviours } from './sql-database/limits.ts'
 import { wireBehaviours } from './sql-database/network.ts'
 import { outageBehaviours } from './sql-database/outage.ts'
+import { overlapBehaviours } from './sql-database/overlaps.ts'
+import { repetitionBehaviours } from './sql-database/repetition.ts'
 import { savepointBehaviours } from './sql-database/savepoints.ts'
 import { statementBehaviours } from './sql-database/statements.ts'
 import { streamBehaviours } from './sql-database/streams.ts'
@@ -37,8 +40,11 @@ export const sqlDatabaseContract: Contract<SqlDatabase> = defineContract(SqlData
   ...streamBehaviours,
   ...copyBehaviours,
   ...transactionBehaviours,
+  ...repetitionBehaviours,
+  ...overlapBehaviours,
   ...endingBehaviours,
   ...savepointBehaviours,
+  ...connectionBehaviours,
   ...limitBehaviours,
   ...errorBehaviours,
   ...outageBehaviours,

@@ -1,4 +1,5 @@
 /** COPY … FROM STDIN in text format. https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-FILE-FORMATS */
+import { setImmediate } from 'node:timers/promises'
 import type { CopyStreamQuery } from 'pg-copy-streams'
 import { untilAborted } from '../../src/calls/abort.ts'
 import { quoteIdentifier, type SqlValue } from '../../src/ports/sql.ts'
@@ -57,16 +58,22 @@ async function load(
   onEnding: () => void,
 ): Promise<number> {
   const closed = new Promise<void>((resolve) => copy.once('close', resolve))
-  const failed = new Promise<never>((_, reject) => copy.once('error', reject))
-  failed.catch(() => {})
+  const over = new AbortController()
+  const onStop = (): void => over.abort(stop.reason)
+  stop.addEventListener('abort', onStop, { once: true })
+  copy.once('error', (error) => over.abort(error))
   const chunks = chunksOf(rows)
   try {
     for (;;) {
-      const { done, value } = await untilAborted(Promise.race([chunks.next(), failed]), stop)
+      const { done, value } = await untilAborted(chunks.next(), over.signal)
       if (done) break
-      if (copy.write(value)) continue
-      const drained = new Promise<void>((resolve) => copy.once('drain', resolve))
-      await untilAborted(Promise.race([drained, failed]), stop)
+      if (!copy.write(value)) {
+        const drained = new Promise<void>((resolve) => copy.once('drain', resolve))
+        await untilAborted(drained, over.signal)
+      }
+      // The socket may take all of it at once, and the source never wait: then nothing else would run, neither a
+      // deadline nor what the server says.
+      await setImmediate()
     }
   } catch (error) {
     // Without CopyDone the server keeps nothing; this tells it so, and its answer frees the connection.
@@ -76,13 +83,14 @@ async function load(
     if (!endsConnection(error)) await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(() => {})
     throw stop.aborted && error === stop.reason ? notSent(error) : error
   } finally {
+    stop.removeEventListener('abort', onStop)
     // Not awaited: a source that hangs would hang here as well.
     chunks.return(undefined).catch(() => {})
   }
   const finished = new Promise<void>((resolve) => copy.once('finish', resolve))
   onEnding()
   copy.end()
-  await Promise.race([finished, failed])
+  await untilAborted(finished, over.signal)
   return copy.rowCount
 }
 

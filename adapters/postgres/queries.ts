@@ -61,7 +61,7 @@ export abstract class PostgresQueries implements SqlQueries {
 }
 
 /** A statement with its values encoded. */
-export function toWire({ text, values }: SqlStatement): WireStatement {
+export function toWire({ text, values }: SqlStatement): Required<WireStatement> {
   return { text, values: values.map(encodeValue) }
 }
 
@@ -88,20 +88,16 @@ export async function* fetchRows<Row extends object>(
 ): AsyncGenerator<Row> {
   cursors += 1
   const cursor = `portside_cursor_${cursors}`
-  const { text, values = [] } = toWire(statement)
+  const { text, values } = toWire(statement)
   await run({ text: `DECLARE ${cursor} NO SCROLL CURSOR FOR ${text}`, values })
-  let failed = false
   try {
     for (;;) {
       const result = await run({ text: `FETCH FORWARD ${batchRows} FROM ${cursor}` })
       yield* rowsOf<Row>(result)
       if (result.rows.length < batchRows) return
     }
-  } catch (error) {
-    failed = true
-    throw error
   } finally {
-    // After a failure the cursor is gone, or goes with its transaction.
-    if (!failed) await run({ text: `CLOSE ${cursor}` }).catch(() => {})
+    // Where that fails, the cursor goes with the transaction, which has failed as well.
+    await run({ text: `CLOSE ${cursor}` }).catch(() => {})
   }
 }

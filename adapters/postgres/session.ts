@@ -59,18 +59,16 @@ export class Session {
     sessions: Set<Session>,
     check?: StatementCheck,
   ): Promise<Session> {
-    if (signal.aborted) throw notSent(signal.reason)
     const connecting = pool.connect()
     let client: pg.PoolClient
     try {
       client = await untilAborted(connecting, signal)
     } catch (error) {
       // The pool cannot be told to forget a call that waits; what it gives later goes back.
-      if (signal.aborted)
-        connecting.then(
-          (late) => late.release(),
-          () => {},
-        )
+      connecting.then(
+        (late) => late.release(),
+        () => {},
+      )
       throw notSent(error)
     }
     const session = new Session(client, () => sessions.delete(session), check)
@@ -86,11 +84,6 @@ export class Session {
   /** Whether its connection broke, or the server ended it. */
   get lost(): boolean {
     return this.#lost
-  }
-
-  /** Whether it was given back or cut off. */
-  get over(): boolean {
-    return this.#over
   }
 
   /**
@@ -126,7 +119,7 @@ export class Session {
     const stop = new AbortController()
     let cancelling: Promise<void> | undefined
     const interrupt = (): void => {
-      if (cancel) stop.abort(signal.reason)
+      stop.abort(signal.reason)
       cancelling ??= cancel ? this.#cancel(ended.signal) : this.#cutLater(ended.signal)
     }
     signal.addEventListener('abort', interrupt, { once: true })

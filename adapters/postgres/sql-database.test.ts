@@ -236,6 +236,21 @@ describe('a pool of the app’s own', () => {
       await pool.end()
     }
   })
+
+  test('gets nothing back that is in the middle of a transaction', async () => {
+    const pool = new pg.Pool({ connectionString: place.url, max: 1 })
+    try {
+      const driver = postgresSqlDatabase(pool)
+      const rows = driver.calls.stream(sql`SELECT generate_series(1, 9) AS n`, { batchRows: 1 })
+      await rows[Symbol.asyncIterator]().next()
+      await driver.close()
+      // In a transaction that had begun before, the time would stand still.
+      const next = await pool.query('SELECT now() = statement_timestamp() AS alone')
+      expect(next.rows).toEqual([{ alone: true }])
+    } finally {
+      await pool.end()
+    }
+  })
 })
 
 describe('a URL', () => {

@@ -29,7 +29,7 @@ import { classifyPostgresError, isSerializationFailure, sqlstateOf } from './err
 import { fingerprintPostgres } from './fingerprint.ts'
 import { refuseSessionState } from './pooler.ts'
 import { fetchRows, PostgresQueries, signalOf } from './queries.ts'
-import { Replica } from './replica.ts'
+import { identityOf, Replica } from './replica.ts'
 import { notSent, Session, type StatementCheck, type WireResult, type WireStatement } from './session.ts'
 import { PostgresTransaction } from './transaction.ts'
 import { defaultReplicaMaxLagMs } from './url.ts'
@@ -60,6 +60,7 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
       maxLagMs,
       check,
       position: (signal) => this.#logPosition(signal),
+      identity: (signal) => this.#identity(signal),
     })
   }
 
@@ -123,7 +124,7 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
       if (onReplica?.lost) replica?.noteLoss()
       if ('result' in ended) return ended.result
       const again = ended.clashed || onReplica?.lost
-      if (attempt >= attempts || !again || signal.aborted) throw ended.error
+      if (attempt >= attempts || !again) throw ended.error
       // Those that clashed must not meet again.
       const delayMs = Math.min(retryMaxMs, retryBaseMs * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2)
       await systemClock.sleep(delayMs, signal).catch(() => Promise.reject(ended.error))
@@ -163,6 +164,15 @@ class PostgresSqlDatabase extends PostgresQueries implements SqlDatabase {
       // Of what was inserted, not of what was flushed: with synchronous_commit off the one is behind the other.
       const { rows } = await session.run({ text: 'SELECT pg_current_wal_insert_lsn()' }, signal)
       return rows[0]?.[0] ?? ''
+    } finally {
+      session.release()
+    }
+  }
+
+  async #identity(signal: AbortSignal): Promise<string | undefined> {
+    const session = await this.#session(signal)
+    try {
+      return await identityOf(session, signal)
     } finally {
       session.release()
     }
@@ -209,7 +219,6 @@ async function commit(session: Session, signal: AbortSignal): Promise<void> {
 
 /** Ends the session's transaction, if any, and gives the connection back. */
 async function rollBack(session: Session): Promise<void> {
-  if (session.over) return
   try {
     await session.run({ text: 'ROLLBACK' }, AbortSignal.timeout(rollbackMs))
     session.release()

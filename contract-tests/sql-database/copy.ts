@@ -1,11 +1,16 @@
 /** Bulk loads: exact values, all or nothing. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import type { PortErrorCode } from '../../src/errors.ts'
+import type { CallOptions } from '../../src/port.ts'
 import { type SqlValue, sql } from '../../src/ports/sql.ts'
 import { collect, expectPortError } from '../expect.ts'
-import { currentSchema, makeSeats, type SqlBehaviour, seatIds } from './seats.ts'
+import { currentSchema, eventually, makeSeats, type SqlBehaviour, seatIds, withOther } from './seats.ts'
 
 const seats = { table: 'seats', columns: ['id', 'price'] }
+
+// Of a source that is to be left before its end: one without end would keep what does not leave it from being told.
+const longest = 3_000_000
 
 async function* numbered(count: number, failAt?: number): AsyncGenerator<readonly SqlValue[]> {
   for (let id = 1; id <= count; id += 1) {
@@ -202,6 +207,84 @@ export const copyBehaviours: readonly SqlBehaviour[] = [
       )
       await expectPortError(late, 'timeout', { outcome: 'not-applied' })
       assert.equal(await port.copyIn(seats, numbered(9)), 9)
+    },
+  },
+  {
+    id: 'copy/source-is-told-to-end',
+    sentence:
+      'Whatever ends a load before its source does, the source is told to end, and what it throws then changes nothing.',
+    async check({ port }) {
+      await makeSeats(port)
+      const abort = new AbortController()
+      const endings: readonly (readonly [PortErrorCode, number, readonly SqlValue[], CallOptions?])[] = [
+        ['invalid-argument', 3, [3, -1]],
+        ['invalid-argument', 3, [3]],
+        ['cancelled', 30_000, [], { signal: abort.signal }],
+      ]
+      for (const [code, at, row, options] of endings) {
+        let ended = 0
+        async function* source(): AsyncGenerator<readonly SqlValue[]> {
+          try {
+            for (let id = 1; id < longest; id += 1) {
+              if (id === at && options !== undefined) abort.abort()
+              yield id === at && options === undefined ? row : [id, 1]
+            }
+          } finally {
+            ended += 1
+            // biome-ignore lint/correctness/noUnsafeFinally: what it does is what this is about
+            throw new RangeError('the source failed to end')
+          }
+        }
+        await expectPortError(port.copyIn(seats, source(), options), code, { outcome: 'not-applied' })
+        await eventually(async () => ended === 1, `the source is told of ${code} at ${at}`)
+        assert.deepEqual(await seatIds(port), [])
+      }
+    },
+  },
+  {
+    id: 'copy/lets-others-run',
+    sentence:
+      'A load from a source that never waits for anything still ends by its deadline, and lets others run.',
+    async check({ port }) {
+      await makeSeats(port)
+      let taken = 0
+      async function* source(): AsyncGenerator<readonly SqlValue[]> {
+        for (; taken < longest; taken += 1) yield [taken, 1]
+      }
+      const { promise: other, resolve } = Promise.withResolvers<number>()
+      setTimeout(() => resolve(taken), 1)
+      await expectPortError(port.copyIn(seats, source(), { timeoutMs: 200 }), 'timeout')
+      assert.ok(taken < longest, 'it was read to its end')
+      assert.ok((await other) < taken, 'nothing else ran before the deadline')
+      assert.deepEqual(await seatIds(port), [])
+    },
+  },
+  {
+    id: 'copy/back-pressure',
+    sentence:
+      'A load that the database does not take in yet takes no more of its source than fits into a buffer.',
+    needs: ['openAnother'],
+    async check(context) {
+      const { port } = context
+      await makeSeats(port)
+      await withOther(context, (other) =>
+        other.transaction(async (holder) => {
+          await holder.execute(sql`LOCK TABLE seats IN ACCESS EXCLUSIVE MODE`)
+          let taken = 0
+          async function* source(): AsyncGenerator<readonly SqlValue[]> {
+            for (; taken < longest; taken += 1) yield [taken, 1]
+          }
+          const abort = new AbortController()
+          const loading = expectPortError(port.copyIn(seats, source(), { signal: abort.signal }), 'cancelled')
+          const rests = async (): Promise<boolean> => {
+            const before = taken
+            await new Promise((passed) => setTimeout(passed, 100))
+            return taken > 0 && taken === before
+          }
+          await Promise.all([loading, eventually(rests, 'it waits').finally(() => abort.abort())])
+          assert.ok(taken < 200_000, `${taken} rows were taken, of which the database had none`)
+        }),
+      )
     },
   },
   {

@@ -4,7 +4,7 @@ import type { PortErrorCode } from '../../src/errors.ts'
 import { sql } from '../../src/ports/sql.ts'
 import type { SqlDatabase, SqlTransaction, SqlTransactionOptions } from '../../src/ports/sql-database.ts'
 import { collect, expectPortError } from '../expect.ts'
-import { makeSeats, type SqlBehaviour, type SqlContext, seatIds } from './seats.ts'
+import { makeSeats, type SqlBehaviour, seatIds, withOther } from './seats.ts'
 
 /** One way in which a transaction ends badly. */
 interface Ending {
@@ -222,13 +222,3 @@ export const endingBehaviours: readonly SqlBehaviour[] = [
       }),
   },
 ]
-
-async function withOther(context: SqlContext, work: (other: SqlDatabase) => Promise<void>): Promise<void> {
-  const other = await context.openAnother?.()
-  assert.ok(other)
-  try {
-    await work(other.port)
-  } finally {
-    await other.close()
-  }
-}

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { sql } from '../../src/ports/sql.ts'
 import type { SqlDatabase, SqlQueries } from '../../src/ports/sql-database.ts'
+import { lent } from '../common/kit.ts'
 import type { Behaviour, BehaviourContext } from '../contract.ts'
 
 export type SqlBehaviour = Behaviour<SqlDatabase>
@@ -30,6 +31,14 @@ export async function currentSchema(db: SqlQueries): Promise<string> {
 export async function seatIds(db: SqlQueries): Promise<readonly number[]> {
   const rows = await db.query<{ id: number }>(sql`SELECT id FROM seats ORDER BY id`)
   return rows.map(({ id }) => id)
+}
+
+/** Lends a second client on the same place, and closes it whatever happens. */
+export async function withOther(
+  context: SqlContext,
+  work: (other: SqlDatabase) => Promise<void>,
+): Promise<void> {
+  await lent(context.openAnother, ({ port }) => work(port))
 }
 
 /** Resolves once `holds` does; fails after five seconds. */

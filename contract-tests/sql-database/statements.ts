@@ -117,7 +117,10 @@ export const statementBehaviours: readonly SqlBehaviour[] = [
         sql`SAVEPOINT a`,
         sql`END`,
       ]
-      for (const statement of control) await expectPortError(port.execute(statement), 'invalid-argument')
+      for (const statement of control) {
+        await expectPortError(port.execute(statement), 'invalid-argument')
+        assert.deepEqual(await port.one(sql`SELECT 1 AS one`), { one: 1 }, `after ${statement.text}`)
+      }
       await port.transaction(async (transaction) => {
         await expectPortError(transaction.execute(sql`COMMIT`), 'invalid-argument')
         assert.deepEqual(await transaction.one(sql`SELECT 1 AS one`), { one: 1 })

@@ -4,7 +4,7 @@ import { PortError, type PortErrorCode } from '../../src/errors.ts'
 import { type SqlStatement, sql } from '../../src/ports/sql.ts'
 import type { SqlTransaction } from '../../src/ports/sql-database.ts'
 import { collect, expectPortError } from '../expect.ts'
-import { eventually, makeSeats, type SqlBehaviour, type SqlContext, seatIds } from './seats.ts'
+import { eventually, makeSeats, type SqlBehaviour, seatIds, withOther } from './seats.ts'
 
 /** Every kind of statement that fails, with the code it fails with. */
 const failing: readonly (readonly [SqlStatement, PortErrorCode])[] = [
@@ -17,19 +17,6 @@ const failing: readonly (readonly [SqlStatement, PortErrorCode])[] = [
   [sql`SELECT * FROM no_such_table`, 'invalid-argument'],
   [sql`SELECT 1 / ${0}::int`, 'invalid-argument'],
 ]
-
-async function withOther(
-  context: SqlContext,
-  work: (other: SqlContext['port']) => Promise<void>,
-): Promise<void> {
-  const other = await context.openAnother?.()
-  assert.ok(other)
-  try {
-    await work(other.port)
-  } finally {
-    await other.close()
-  }
-}
 
 export const transactionBehaviours: readonly SqlBehaviour[] = [
   {
@@ -283,89 +270,6 @@ export const transactionBehaviours: readonly SqlBehaviour[] = [
       )
       await expectPortError(write, 'precondition-failed')
       assert.deepEqual(await port.transaction(seatIds, { readOnly: true, isolation: 'serializable' }), [])
-    },
-  },
-  {
-    id: 'transaction/racers-lose-no-increment',
-    sentence: 'Serializable transactions that clash are run again until none of their increments is lost.',
-    async check({ port }) {
-      await port.execute(sql`CREATE TABLE counter AS SELECT 0 AS n`)
-      const racers = 6
-      const rounds = 5
-      let runs = 0
-      const increment = async (transaction: SqlTransaction): Promise<void> => {
-        runs += 1
-        const { n } = await transaction.one<{ n: number }>(sql`SELECT n FROM counter`)
-        await transaction.execute(sql`UPDATE counter SET n = ${n + 1}`)
-      }
-      await Promise.all(
-        Array.from({ length: racers }, async () => {
-          for (let round = 0; round < rounds; round += 1) {
-            await port.transaction(increment, { isolation: 'serializable', attempts: 100 })
-          }
-        }),
-      )
-      assert.deepEqual(await port.one(sql`SELECT n FROM counter`), { n: racers * rounds })
-      assert.ok(runs > racers * rounds, 'nothing clashed, so nothing was shown')
-    },
-  },
-  {
-    id: 'transaction/gives-up-after-its-attempts',
-    sentence:
-      'A transaction that goes on clashing runs as often as attempts says, then rejects with conflict.',
-    needs: ['openAnother'],
-    async check(context) {
-      const { port } = context
-      await port.execute(sql`CREATE TABLE counter AS SELECT 0 AS n`)
-      await withOther(context, async (other) => {
-        for (const attempts of [1, 3]) {
-          let runs = 0
-          const call = port.transaction(
-            async (transaction) => {
-              runs += 1
-              await transaction.one(sql`SELECT n FROM counter`)
-              await other.execute(sql`UPDATE counter SET n = n + 1`)
-              await transaction.execute(sql`UPDATE counter SET n = n + 1`)
-            },
-            { isolation: 'repeatable read', attempts },
-          )
-          const error = await expectPortError(call, 'conflict', { retryable: true, outcome: 'not-applied' })
-          assert.equal(error.details.sqlstate, '40001')
-          assert.equal(runs, attempts)
-        }
-      })
-    },
-  },
-  {
-    id: 'transaction/deadlocks-are-run-again',
-    sentence: 'Of two transactions that wait for each other one is run again, and both succeed.',
-    async check({ port }) {
-      await makeSeats(port)
-      await port.execute(sql`INSERT INTO seats (id) VALUES (1), (2)`)
-      let runs = 0
-      const take = (first: number, second: number): Promise<void> =>
-        port.transaction(async (transaction) => {
-          runs += 1
-          await transaction.execute(sql`UPDATE seats SET price = price + 1 WHERE id = ${first}`)
-          await transaction.execute(sql`SELECT pg_sleep(0.1)`)
-          await transaction.execute(sql`UPDATE seats SET price = price + 1 WHERE id = ${second}`)
-        })
-      await Promise.all([take(1, 2), take(2, 1)])
-      assert.deepEqual(await port.query(sql`SELECT price FROM seats`), [{ price: 3 }, { price: 3 }])
-      assert.ok(runs > 2, 'nothing clashed, so nothing was shown')
-    },
-  },
-  {
-    id: 'transaction/the-app-s-errors-are-not-run-again',
-    sentence: 'Work that throws an error of its own runs once.',
-    async check({ port }) {
-      let runs = 0
-      const call = port.transaction(async () => {
-        runs += 1
-        throw new Error('no')
-      })
-      await assert.rejects(call)
-      assert.equal(runs, 1)
     },
   },
   {

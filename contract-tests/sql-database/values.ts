@@ -23,6 +23,15 @@ const types: Readonly<Record<string, fc.Arbitrary<SqlValue>>> = {
   uuid: fc.uuid(),
 }
 
+/** The types of PostgreSQL's own that a column may have, pseudo-types, geometry and the catalogue's own aside. */
+const ownTypes: readonly string[] = `
+  bool bytea int8 int2 int4 oid float4 float8 json jsonb timestamptz "char" name text bpchar varchar numeric money
+  date time timetz timestamp interval uuid xml bit varbit inet cidr macaddr macaddr8 tid xid cid jsonpath pg_lsn
+  int4range numrange tsrange tstzrange daterange int8range
+  int4multirange nummultirange tsmultirange tstzmultirange datemultirange int8multirange`
+  .trim()
+  .split(/\s+/)
+
 async function roundTrip(db: SqlDatabase, value: SqlValue, type: string): Promise<unknown> {
   return (await db.one(sql`SELECT ${value}::${raw(type)} AS value`)).value
 }
@@ -135,6 +144,16 @@ export const valueBehaviours: readonly SqlBehaviour[] = [
         const { value } = await port.one<{ value: unknown }>(sql`SELECT ${written} AS value`)
         assert.deepEqual(value, read, written.text)
       }
+    },
+  },
+  {
+    id: 'value/arrays-of-every-type',
+    sentence:
+      'An array of any type of the database’s own comes out as an array, and NULL in it as undefined.',
+    async check({ port }) {
+      const lists = ownTypes.map((type) => sql`ARRAY[NULL]::${raw(`${type}[]`)} AS ${sql.identifier(type)}`)
+      const row = await port.one(sql`SELECT ${sql.join(lists)}`)
+      assert.deepEqual(row, Object.fromEntries(ownTypes.map((type) => [type, [undefined]])))
     },
   },
   {

@@ -201,6 +201,7 @@ function ownRows(rows: Rows, width: number, scope: CallScope): AsyncIterable<rea
       const begin = scope.callback(async () =>
         Symbol.asyncIterator in rows ? rows[Symbol.asyncIterator]() : rows[Symbol.iterator](),
       )
+      const end = async (from: NonNullable<typeof iterator>) => from.return?.()
       const pull = scope.callback(async (from: NonNullable<typeof iterator>) => from.next())
       return {
         async next() {
@@ -213,10 +214,16 @@ function ownRows(rows: Rows, width: number, scope: CallScope): AsyncIterable<rea
           checkIteratorResult('rows', step)
           if (step.done) return { done: true, value: undefined }
           count += 1
-          return { done: false, value: ownRow(step.value, width, count) }
+          try {
+            return { done: false, value: ownRow(step.value, width, count) }
+          } catch (error) {
+            // Who reads takes a failure of `next` for the rows' own end, and tells them of none.
+            end(iterator).catch(() => {})
+            throw error
+          }
         },
         async return() {
-          await iterator?.return?.()
+          if (iterator !== undefined) await end(iterator)
           return { done: true, value: undefined }
         },
       }
