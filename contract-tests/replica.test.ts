@@ -8,7 +8,7 @@ import { defineContract, type Subject } from './contract.ts'
 import { collect, expectPortError } from './expect.ts'
 import { findPgBouncer, noPgBouncer, startPgBouncer } from './servers/pgbouncer.setup.ts'
 import { type Replicated, startReplicated } from './servers/postgres-replica.setup.ts'
-import { pins } from './servers.ts'
+import { pins, startServer } from './servers.ts'
 import { changed, empty, openNowhere, openOn, openPostgres, run } from './sql-database.setup.ts'
 import { sqlDatabaseContract } from './sql-database.ts'
 import { describeContract } from './vitest.ts'
@@ -279,6 +279,19 @@ describe('when the replica is lost', () => {
     expect(pids).toEqual(
       new Set([(await guarded.port.one<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`)).pid]),
     )
+  })
+
+  test('a standby of another primary is not read, however current it is', async () => {
+    await using other = await startServer('postgres', { durable: false })
+    const { username, password } = new URL(servers.url)
+    const root = admin(other.adminUrl())
+    await run(root, `CREATE ROLE ${username} LOGIN PASSWORD '${password}'`)
+    await run(root, 'CREATE DATABASE orders')
+    await caughtUp(await attached())
+    const mistaken = Object.assign(new URL(servers.url), { port: new URL(root).port }).href
+    const guarded = await openPostgres(mistaken)
+    open.push(guarded)
+    for (let reads = 0; reads < 5; reads += 1) expect(await readsThere(guarded.port)).toBe(false)
   })
 
   test.runIf(process.platform === 'linux')(

@@ -9,6 +9,7 @@
  */
 import type pg from 'pg'
 import { untilAborted } from '../../src/calls/abort.ts'
+import { classifyPostgresError } from './errors.ts'
 import { Session, type StatementCheck } from './session.ts'
 
 /** What the replica cannot begin within this time, the primary does. */
@@ -28,11 +29,16 @@ const fitness = `SELECT CASE
   WHEN clock_timestamp() - pg_last_xact_replay_timestamp() <= $2::float8 * interval '1 millisecond' THEN 'fit'
   ELSE 'late' END`
 
+/** What a primary and its standbys have in common, and no two others. */
+export const identifier = 'SELECT system_identifier::text FROM pg_control_system()'
+
 export interface ReplicaOptions {
   readonly pool: pg.Pool
   readonly maxLagMs: number
   /** Asks the primary for the end of its log. */
   readonly position: (signal: AbortSignal) => Promise<string>
+  /** Asks the primary for its {@link identifier}; `undefined` where the role may not ask. */
+  readonly identity: (signal: AbortSignal) => Promise<string | undefined>
   readonly check: StatementCheck | undefined
 }
 
@@ -46,6 +52,8 @@ export class Replica {
   #position: string | undefined
   #pausedUntil = 0
   #trying = false
+  /** Whether it is known to be a standby of the primary, since it was last lost: who knows what answers there now. */
+  #proven = false
 
   constructor(options: ReplicaOptions) {
     this.#options = options
@@ -58,6 +66,7 @@ export class Replica {
 
   /** Notes that a session on it broke. */
   noteLoss(): void {
+    this.#proven = false
     this.#pausedUntil = performance.now() + pauseMs
   }
 
@@ -91,7 +100,8 @@ export class Replica {
       session = await Session.open(pool, signal, this.#sessions, check)
       const asked = session.run({ text: fitness, values: [position ?? null, String(maxLagMs)] }, never)
       const { rows } = await untilAborted(asked, signal)
-      const state = rows[0]?.[0]
+      const fit = rows[0]?.[0]
+      const state = fit === 'fit' && !(await this.#isOfPrimary(session, signal)) ? 'foreign' : fit
       if (state === 'fit') {
         this.#pausedUntil = 0
         return session
@@ -106,6 +116,17 @@ export class Replica {
       clearTimeout(timer)
     }
     return undefined
+  }
+
+  /** A standby of another primary may be as current as can be, and has other data. */
+  async #isOfPrimary(session: Session, signal: AbortSignal): Promise<boolean> {
+    if (this.#proven) return true
+    const [here, there] = await untilAborted(
+      Promise.all([this.#options.identity(signal), identityOf(session)]),
+      signal,
+    )
+    this.#proven = here === undefined || there === undefined || here === there
+    return this.#proven
   }
 
   /** What the replica must have applied: `undefined` for nothing, as long as nothing was written. */
@@ -123,6 +144,17 @@ export class Replica {
     } catch {
       return unknown
     }
+  }
+}
+
+/** `undefined` where the role may not ask, which is everyone's right unless it was taken away. */
+export async function identityOf(session: Session, signal: AbortSignal = never): Promise<string | undefined> {
+  try {
+    const { rows } = await session.run({ text: identifier }, signal)
+    return rows[0]?.[0] ?? undefined
+  } catch (error) {
+    if (classifyPostgresError(error)?.code === 'permission-denied') return undefined
+    throw error
   }
 }
 
