@@ -1,6 +1,6 @@
 /** Watches, stops and restarts a server in a container; the same for every engine. */
 import { writeFileSync } from 'node:fs'
-import type { RunningServer, ServerIdentity } from '../adapter.ts'
+import type { ServerIdentity } from '../adapter.ts'
 import { systemClock } from '../calls/clock.ts'
 import { PortError } from '../errors.ts'
 import { pinHolds } from '../services/pin.ts'
@@ -20,51 +20,34 @@ import { freePort, isFree } from './free-port.ts'
 import type { Guardian } from './guardian.ts'
 import { cancelled, portTaken } from './launch.ts'
 import type { Lock } from './lock.ts'
-import { checkServiceName, lockFolder } from './server.ts'
+import { lockFolder } from './server.ts'
+import { StartedServer } from './started-server.ts'
 
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 20_000
 
-export class ContainerServer implements RunningServer {
-  readonly #contained: ContainedEngine
-  readonly #place: ServerPlace
-  readonly #engine: ContainerEngine
+export class ContainerServer extends StartedServer<ContainedEngine> {
+  readonly #containers: ContainerEngine
   readonly #plan: Omit<ContainerPlan, 'hostPort'>
   /** Without a lock it is not this process's own, and outlives it. */
   readonly #isKept: boolean
   #lock: Lock | undefined
   #container: Container | undefined
   #guardian: Guardian | undefined
-  #identity: ServerIdentity | undefined
   #isReused = false
-  #port = 0
-  #pid = 0
-  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(
     contained: ContainedEngine,
     place: ServerPlace,
-    engine: ContainerEngine,
+    containers: ContainerEngine,
     lock: Lock | undefined,
     plan: Omit<ContainerPlan, 'hostPort'>,
   ) {
-    this.#contained = contained
-    this.#place = place
-    this.#engine = engine
+    super(contained, place)
+    this.#containers = containers
     this.#lock = lock
     this.#isKept = lock === undefined
     this.#plan = plan
-  }
-
-  get identity(): ServerIdentity {
-    if (this.#identity === undefined)
-      throw new PortError({ code: 'internal', message: 'it was never started' })
-    return this.#identity
-  }
-
-  /** As the engine's own machine counts: where that is a virtual one, no process of this one. */
-  get pid(): number {
-    return this.#pid
   }
 
   /** Whether its container ran before it was asked for. */
@@ -72,31 +55,14 @@ export class ContainerServer implements RunningServer {
     return this.#isReused
   }
 
-  get port(): number {
-    return this.#port
-  }
-
-  provision(service: string): Promise<string> {
-    return this.#inTurn(async () => {
-      checkServiceName(service)
-      if (!(await this.#state())?.State.Running) {
-        throw new PortError({
-          code: 'closed',
-          message: `${this.#contained.title} was stopped; restart it first`,
-        })
-      }
-      return this.#contained.provision(this.#place, this.#port, service)
-    })
-  }
-
-  adminUrl(): string {
-    return this.#contained.adminUrl(this.#place, this.#port)
+  protected async isRunning(): Promise<boolean> {
+    return (await this.#state())?.State.Running === true
   }
 
   /** The container stays, so that the next start finds it. */
   stop(): Promise<void> {
-    return this.#inTurn(async () => {
-      if ((await this.#state())?.State.Running) {
+    return this.inTurn(async () => {
+      if (await this.isRunning()) {
         await this.#container?.stop({ t: stopTimeoutMs / 1000 }).catch(unlessStopped)
       }
       this.#guardian?.dismiss()
@@ -107,27 +73,27 @@ export class ContainerServer implements RunningServer {
   }
 
   kill(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (!(await this.#state())?.State.Running) return
+    return this.inTurn(async () => {
+      if (!(await this.isRunning())) return
       await this.#container?.kill({ signal: 'SIGKILL' }).catch(unlessStopped)
       await this.#container?.wait()
     })
   }
 
   restart(): Promise<void> {
-    return this.#inTurn(async () => {
-      if ((await this.#state())?.State.Running) return
-      if (!this.#isKept) this.#lock ??= await lockFolder(this.#contained, this.#place.folder, this.#place)
-      await this.#startOn(this.#port)
+    return this.inTurn(async () => {
+      if (await this.isRunning()) return
+      if (!this.#isKept) this.#lock ??= await lockFolder(this.engine, this.place.folder, this.place)
+      await this.#startOn(this.port)
     })
   }
 
   /** On the given port and no other; or else on that of the last run, so that URLs stay, or on any. */
   async startOnSomePort(folderId: string, wanted: number | undefined): Promise<void> {
-    this.#container = await this.#engine.find(folderId)
+    this.#container = await this.#containers.find(folderId)
     const last = (await this.#state())?.HostConfig.PortBindings as PortBindings | undefined
     const lastPort =
-      Number(last?.[`${this.#plan.port}/tcp`]?.[0]?.HostPort) || this.#place.folder.lastRun?.port
+      Number(last?.[`${this.#plan.port}/tcp`]?.[0]?.HostPort) || this.place.folder.lastRun?.port
     if (wanted !== undefined) return this.#startOn(wanted)
     for (let tries = 1; ; tries += 1) {
       const port = tries === 1 && lastPort !== undefined ? lastPort : await freePort()
@@ -141,24 +107,24 @@ export class ContainerServer implements RunningServer {
   }
 
   async #startOn(port: number): Promise<void> {
-    const { title } = this.#contained
-    const { folder, signal, onProgress } = this.#place
+    const { title } = this.engine
+    const { folder, signal, onProgress } = this.place
     signal?.throwIfAborted()
     const slow = systemClock.timer(500, () => onProgress(`waiting for ${title} to be ready`))
     try {
       const container = await this.#runOn(port)
       this.#container = container
       this.#guardian?.dismiss()
-      if (!this.#isKept) this.#guardian = guardContainer(this.#engine.address, container.id, stopTimeoutMs)
-      this.#identity = await this.#untilReady(container, port)
-      this.#port = port
-      this.#pid = (await container.inspect()).State.Pid
+      if (!this.#isKept)
+        this.#guardian = guardContainer(this.#containers.address, container.id, stopTimeoutMs)
+      const identity = await this.#untilReady(container, port)
+      this.ran = { identity, port, pid: (await container.inspect()).State.Pid }
       folder.lastRun = { port }
     } catch (error) {
       this.#guardian?.dismiss()
       this.#guardian = undefined
       // Its data stays in the volume; what was not ready in it yet is made anew by the next start.
-      if (this.#container !== undefined) await this.#engine.remove(this.#container)
+      if (this.#container !== undefined) await this.#containers.remove(this.#container)
       this.#container = undefined
       throw signal?.aborted ? cancelled() : error
     } finally {
@@ -168,7 +134,7 @@ export class ContainerServer implements RunningServer {
 
   /** The folder's container on that port: the running one, the stopped one started again, or a new one. */
   async #runOn(port: number): Promise<Container> {
-    const { title } = this.#contained
+    const { title } = this.engine
     try {
       const state = await this.#state()
       if (this.#container !== undefined && state !== undefined) {
@@ -177,12 +143,12 @@ export class ContainerServer implements RunningServer {
           if (!state.State.Running) await this.#container.start()
           return this.#container
         }
-        await this.#engine.remove(this.#container)
+        await this.#containers.remove(this.#container)
         this.#container = undefined
       }
       this.#isReused = false
       if (!(await isFree(port))) throw portTaken(port)
-      return await this.#engine.run({ ...this.#plan, hostPort: port })
+      return await this.#containers.run({ ...this.#plan, hostPort: port })
     } catch (cause) {
       if (PortError.is(cause)) throw cause
       if (isPortTaken(cause)) throw portTaken(port)
@@ -201,8 +167,8 @@ export class ContainerServer implements RunningServer {
   }
 
   async #untilReady(container: Container, port: number): Promise<ServerIdentity> {
-    const { title, engine } = this.#contained
-    const { signal, programs } = this.#place
+    const { title, engine } = this.engine
+    const { signal, programs } = this.place
     const end = Date.now() + startTimeoutMs
     let last: unknown
     for (;;) {
@@ -211,7 +177,7 @@ export class ContainerServer implements RunningServer {
         throw await this.#failed(container, `${title} ended while it was starting`, last)
       }
       try {
-        const found = await this.#contained.identify(this.#place, port)
+        const found = await this.engine.identify(this.place, port)
         if (found.engine === engine && pinHolds(programs.version, found.version)) return found
         throw new PortError({
           code: 'unsupported',
@@ -230,8 +196,8 @@ export class ContainerServer implements RunningServer {
   }
 
   async #failed(container: Container, what: string, cause: unknown): Promise<PortError> {
-    const { folder } = this.#place
-    const log = await this.#engine.logTail(container).catch(reasonOf)
+    const { folder } = this.place
+    const log = await this.#containers.logTail(container).catch(reasonOf)
     writeFileSync(folder.log, log, { mode: 0o600 })
     return new PortError({
       code: 'unavailable',
@@ -249,15 +215,6 @@ export class ContainerServer implements RunningServer {
       if ((error as { readonly statusCode?: number }).statusCode === 404) return undefined
       throw error
     }
-  }
-
-  /** One after another: a stop that overtakes a restart would leave a server behind. */
-  #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(step)
-    this.#turn = result.catch(() => {
-      // The caller of that step was told.
-    })
-    return result
   }
 }
 

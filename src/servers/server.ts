@@ -1,7 +1,7 @@
 /** Starts, watches, stops and restarts a real server; the same for every engine. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DatastoreServer, RunningServer, ServerIdentity, StartOptions } from '../adapter.ts'
+import type { DatastoreServer, StartOptions } from '../adapter.ts'
 import { checkFields, checkInteger, checkText } from '../calls/arguments.ts'
 import { systemClock } from '../calls/clock.ts'
 import { invalidArgument, PortError } from '../errors.ts'
@@ -15,6 +15,7 @@ import { type Lock, takeLock } from './lock.ts'
 import { checkOrigin, checkPasswords, rememberOrigin } from './origin.ts'
 import { isRunning, killTree, type ProcessId, signalProcess, waitUntilGone } from './processes.ts'
 import { cannotBeHad, type Found, findFirst, forcedSource, type Programs } from './source.ts'
+import { StartedServer } from './started-server.ts'
 
 const stopTimeoutMs = 20_000
 /** How long a start waits for another process to give the folder up: one that is just ending takes a moment. */
@@ -124,13 +125,6 @@ function refuseKept({ title }: ServerEngine, folder: ServerFolder): void {
   })
 }
 
-export function checkServiceName(service: string): void {
-  checkText('service', service)
-  if (!/^[a-z][a-zA-Z0-9]{0,39}$/.test(service)) {
-    throw invalidArgument('a service is named in camelCase with at most 40 letters and digits')
-  }
-}
-
 export function checkOptions(options: StartOptions): void {
   const known = ['version', 'directory', 'port', 'durable', 'changed', 'signal', 'onProgress']
   checkFields('the options', options, known)
@@ -183,70 +177,36 @@ export async function endProcess(id: ProcessId, signal: NodeJS.Signals): Promise
   if (!(await waitUntilGone(id, stopTimeoutMs))) await killTree(id)
 }
 
-class Server implements RunningServer {
-  readonly #engine: ServerEngine
-  readonly #place: ServerPlace
+class Server extends StartedServer<ServerEngine> {
   #lock: Lock | undefined
   #running: Launched | undefined
-  #identity: ServerIdentity | undefined
-  #port = 0
-  #pid = 0
-  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(engine: ServerEngine, place: ServerPlace, lock: Lock) {
-    this.#engine = engine
-    this.#place = place
+    super(engine, place)
     this.#lock = lock
   }
 
-  get identity(): ServerIdentity {
-    if (this.#identity === undefined)
-      throw new PortError({ code: 'internal', message: 'it was never started' })
-    return this.#identity
-  }
-
-  get pid(): number {
-    return this.#pid
-  }
-
-  get port(): number {
-    return this.#port
-  }
-
-  provision(service: string): Promise<string> {
-    return this.#inTurn(async () => {
-      checkServiceName(service)
-      if (this.#running === undefined) {
-        throw new PortError({
-          code: 'closed',
-          message: `${this.#engine.title} was stopped; restart it first`,
-        })
-      }
-      return this.#engine.provision(this.#place, this.#port, service)
-    })
-  }
-
-  adminUrl(): string {
-    return this.#engine.adminUrl(this.#place, this.#port)
+  protected async isRunning(): Promise<boolean> {
+    return this.#running !== undefined
   }
 
   stop(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const running = this.#running
       if (running !== undefined) {
         running.child.ref()
-        await endProcess(running.id, this.#engine.stopSignal)
+        await endProcess(running.id, this.engine.stopSignal)
         await running.gone
       }
       // The folder may be gone: whoever made it for one test may remove it before the server in it has stopped.
-      if (existsSync(this.#place.folder.path)) this.#place.folder.lastRun = { port: this.#port }
+      if (existsSync(this.place.folder.path)) this.place.folder.lastRun = { port: this.port }
       this.#lock?.release()
       this.#lock = undefined
     })
   }
 
   kill(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const running = this.#running
       if (running === undefined) return
       running.child.ref()
@@ -256,27 +216,26 @@ class Server implements RunningServer {
   }
 
   restart(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       if (this.#running !== undefined) return
-      this.#lock ??= await lockFolder(this.#engine, this.#place.folder, this.#place)
+      this.#lock ??= await lockFolder(this.engine, this.place.folder, this.place)
       // The address stays busy for as long as the system takes to close what the killed server had open.
-      for (let tries = 0; tries < 50 && !(await isFree(this.#port)); tries += 1) await systemClock.sleep(100)
-      if (!(await isFree(this.#port))) throw portTaken(this.#port)
-      this.#runs(await launch(this.#engine, this.#place, this.#port))
+      for (let tries = 0; tries < 50 && !(await isFree(this.port)); tries += 1) await systemClock.sleep(100)
+      if (!(await isFree(this.port))) throw portTaken(this.port)
+      this.#runs(await launch(this.engine, this.place, this.port))
     })
   }
 
   /** @param wanted the one port it may have */
   async start(wanted: number | undefined): Promise<void> {
-    const last = this.#place.folder.lastRun?.port
-    this.#runs(await launchOnSomePort(this.#engine, this.#place, wanted, last === undefined ? [] : [last]))
+    const last = this.place.folder.lastRun?.port
+    this.#runs(await launchOnSomePort(this.engine, this.place, wanted, last === undefined ? [] : [last]))
   }
 
   #runs(launched: Launched): void {
     this.#running = launched
-    this.#identity = launched.identity
-    this.#port = launched.port
-    this.#pid = launched.id.pid
+    const { identity, port, id } = launched
+    this.ran = { identity, port, pid: id.pid }
     const { child } = launched
     child.once('exit', () => {
       if (this.#running === launched) this.#running = undefined
@@ -284,14 +243,5 @@ class Server implements RunningServer {
     if (child.exitCode !== null || child.signalCode !== null) this.#running = undefined
     // From here on a program that has nothing else to do may end; the guardian then ends the server.
     child.unref()
-  }
-
-  /** One after another: a stop that overtakes a restart would leave a server behind. */
-  #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(step)
-    this.#turn = result.catch(() => {
-      // The caller of that step was told.
-    })
-    return result
   }
 }
