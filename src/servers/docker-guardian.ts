@@ -2,9 +2,8 @@
  * Stops a container when the process that made it ends, however that ends. A shell could not ask the engine, whose
  * command need not be installed: so this one is a small Node, which waits at the other end of a pipe.
  */
-import { spawn } from 'node:child_process'
 import type { EngineAddress } from './docker-engine.ts'
-import type { Guardian } from './guardian.ts'
+import { type Guardian, waitingProgram } from './guardian.ts'
 
 const script = `
 const [address, id, seconds] = process.argv.slice(1)
@@ -24,15 +23,5 @@ export function guardContainer(
 ): Guardian {
   if (address === undefined) return { dismiss: () => {} }
   const args = [JSON.stringify(address), id, String(Math.ceil(stopTimeoutMs / 1000))]
-  const child = spawn(process.execPath, ['-e', script, ...args], {
-    ...{ stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/', env: {} },
-  })
-  // A guardian that could not be started is no reason to fail.
-  child.on('error', () => {})
-  child.stdin?.on('error', () => {})
-  // Neither the process nor the pipe to it may keep its owner running.
-  child.unref()
-  const pipe = child.stdin as (NodeJS.WritableStream & { unref?: () => void }) | null
-  pipe?.unref?.()
-  return { dismiss: () => void child.kill('SIGKILL') }
+  return waitingProgram(process.execPath, ['-e', script, ...args], {})
 }

@@ -86,13 +86,23 @@ export function guardFolder(path: string): Guardian {
 }
 
 /** @param script reads its input to the end, which is the owner's */
-function guardian(
-  script: string,
-  ...args: readonly string[]
-): Guardian & { readonly pipe: NodeJS.WritableStream | null } {
-  const waiting = `trap '' HUP INT TERM; ${script}`
-  const child: ChildProcess = spawn('/bin/sh', ['-c', waiting, 'portside-guardian', ...args], {
-    ...{ stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' },
+function guardian(script: string, ...args: readonly string[]): WaitingGuardian {
+  return waitingProgram('/bin/sh', ['-c', `trap '' HUP INT TERM; ${script}`, 'portside-guardian', ...args])
+}
+
+interface WaitingGuardian extends Guardian {
+  /** What the program reads, until its owner ends. */
+  readonly pipe: NodeJS.WritableStream | null
+}
+
+/** Starts a program at the other end of a pipe, in a session of its own. It must ignore signals from a terminal. */
+export function waitingProgram(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): WaitingGuardian {
+  const child: ChildProcess = spawn(file, args, {
+    ...{ stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/', env },
   })
   // A guardian that could not be started is no reason to fail: the next start finds what was left.
   child.on('error', () => {})
@@ -105,7 +115,7 @@ function guardian(
     pipe,
     dismiss() {
       child.kill('SIGKILL')
-      // What reads it is a child of the shell, and ends with it.
+      // What reads it may be a child of the program, and ends with it.
       child.stdin?.destroy()
     },
   }
