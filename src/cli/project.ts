@@ -62,10 +62,10 @@ function named(file: string): string | undefined {
   }
 }
 
-/** Whether the folder belongs to whom the working directory does, or to this user or root, and is closed to all others. */
+/** Whether the folder belongs to this user, or to whom the working directory does, and is not open to everyone. */
 function isOurs(folder: string, from: string): boolean {
   const found = statSync(folder, { throwIfNoEntry: false })
   if (found === undefined || dirname(folder) === folder) return false
   if (process.geteuid === undefined) return true
-  return (found.mode & 0o002) === 0 && [0, process.geteuid(), statSync(from).uid].includes(found.uid)
+  return (found.mode & 0o002) === 0 && [process.geteuid(), statSync(from).uid].includes(found.uid)
 }
