@@ -398,11 +398,14 @@ await whereContainersRun(() => {
       expect(await leftOf(directory)).toEqual({ containers: [], volumes: [] })
     })
 
-    test('of a server that ends while it starts shows its log, without a password', async () => {
+    test.each([
+      ['while it starts', ['/etc/own.conf']],
+      ['at once', ['cat', '/etc/own.conf']],
+    ])('of a server that ends %s shows its log, without a password', async (_, command) => {
       await using folder = await containerFolder()
       const broken = redisBut({
         setUp: ({ folder: place }) => ({
-          command: ['/etc/own.conf'],
+          command,
           files: {
             '/etc/own.conf': `no-such-setting ${place.password('default', () => 'canary-of-redis')}\n`,
           },

@@ -6,7 +6,8 @@
 #
 #   images.sh          DOCKER_HOST names the engine; needs root
 #
-# The files of the base system are kept in ${XDG_CACHE_HOME:-~/.cache}/portside/docker.
+# The files of the base system are kept in ${XDG_CACHE_HOME:-~/.cache}/portside/docker. Ends with status 3 and the reason
+# where this machine cannot have images: no mirror of Debian, or an engine that cannot run a container.
 set -euo pipefail
 export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin
@@ -16,20 +17,35 @@ root=$here/../..
 suite=bookworm
 packages=gosu,redis-server,redis-tools,postgresql-client-15
 fail() { echo "images.sh: $*" >&2; exit 1; }
-[[ $(id -u) = 0 ]] || fail 'debootstrap needs root'
+none() { echo "not run: no images: $*" >&2; exit 3; }
+[[ $(id -u) = 0 ]] || none 'only root can make them'
 
-if ! command -v debootstrap >/dev/null; then
-  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends debootstrap >&2
-fi
+# Where the system's own packages come from, so does the base system: a mirror near by, or the only one that is reached.
+mirror() {
+  apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    sed -nE "s,^((https?|file):[^ ]*) $(. /etc/os-release && echo "${VERSION_CODENAME:-}") main\$,\1,p" | head -n 1
+}
+proxy() { # SCHEME
+  local proxy=
+  eval "$(apt-config shell proxy "Acquire::$1::Proxy")"
+  [[ ! $proxy || $proxy = DIRECT ]] || export "$1_proxy=$proxy"
+}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portside/docker
-base=$cache/$suite-$(dpkg --print-architecture).tar
+base=$cache/$suite-$(dpkg --print-architecture)-$(cksum <<<"$packages" | cut -d' ' -f1).tar
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
 
 if [[ ! -f $base ]]; then
+  command -v debootstrap >/dev/null ||
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends debootstrap; } >&2 ||
+    none 'apt-get could not install debootstrap'
+  from=$(mirror)
+  [[ $from ]] || none "apt is configured with no mirror that debootstrap can use"
+  proxy http
+  proxy https
   mkdir -p "$cache"
-  debootstrap --variant=minbase --include="$packages" "$suite" "$work/base" >"$work/debootstrap.log" 2>&1 ||
-    { tail -n 10 "$work/debootstrap.log" >&2; fail 'debootstrap could not make a Debian; is there a network?'; }
+  debootstrap --variant=minbase --include="$packages" "$suite" "$work/base" "$from" >"$work/debootstrap.log" 2>&1 ||
+    { tail -n 10 "$work/debootstrap.log" >&2; none "debootstrap could not make a Debian $suite from the system's mirror"; }
   rm -rf "$work"/base/var/cache/apt/archives/*.deb "$work"/base/var/lib/apt/lists/* "$work"/base/usr/share/{doc,man,locale}
   # Whole or not at all: another may be at the same.
   tar -C "$work/base" --numeric-owner --exclude=./proc/* --exclude=./sys/* -cf "$base.$$" .
@@ -38,6 +54,7 @@ if [[ ! -f $base ]]; then
 fi
 
 docker import "$base" portside-base >/dev/null
+said=$(docker run --rm portside-base true 2>&1) || none "the engine cannot run a container: $said"
 # Names the image after the version that is really in it, and after the versions that it holds for.
 make() { # CONTEXT NAME TAGS...     reads the Dockerfile; the files are in CONTEXT/root
   local context=$1 name=$2 tags=()

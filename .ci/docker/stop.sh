@@ -4,6 +4,7 @@
 #
 #   stop.sh DIRECTORY
 set -u
+PATH=$PATH:/usr/sbin:/sbin
 directory=${1:?usage: stop.sh DIRECTORY}
 [[ -e $directory ]] || exit 0
 directory=$(cd "$directory" && pwd)
@@ -35,4 +36,7 @@ for _ in $(seq 50); do
 done
 # What it mounted goes first, deepest first: a folder with something mounted on it cannot be removed.
 grep -F " $directory/" /proc/self/mounts | cut -d' ' -f2 | sort -r | while read -r mounted; do umount -l "$mounted"; done
+# The bridge it was given, and those that it made for networks that no one removed.
+{ cat "$directory/bridge"; grep -aoE 'br-[0-9a-f]{12}' "$directory/data/network/files/local-kv.db"; } 2>/dev/null | sort -u |
+  while read -r bridge; do [[ ! -d /sys/class/net/$bridge ]] || ip link delete "$bridge"; done
 rm -rf --one-file-system -- "$directory"

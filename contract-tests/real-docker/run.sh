@@ -14,14 +14,24 @@ trap end EXIT
 # A script that is killed runs no trap: this one sees that it is gone, and cleans up instead.
 setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; "$2" "$3/engine"; rm -rf --one-file-system "$3"' \
   watch $$ "$docker/stop.sh" "$parent" </dev/null >/dev/null 2>&1 &
+
+# With 3 each has said why it cannot be; then the tests are counted as skipped.
 code=0
-DOCKER_HOST=$("$docker/start.sh" "$parent/engine") || code=$?
-((code == 0 || code == 3)) || exit "$code"
-# With 3 it has said why there is none; then the tests are counted as skipped.
+engine=$("$docker/start.sh" "$parent/engine") || code=$?
 if ((code == 0)); then
-  export DOCKER_HOST PORTSIDE_TEST_DOCKER=required
+  export DOCKER_HOST=$engine
   # Only an engine of our own is given images of our own: another's tags are the official images.
-  [[ ! -f $parent/engine/.portside-docker ]] || "$docker/images.sh"
+  [[ ! -f $parent/engine/.portside-docker ]] || "$docker/images.sh" || code=$?
 fi
+# For the tests of the exported Compose file, which else are skipped.
+if ((code == 0)) && [[ $(id -u) = 0 ]] && ! docker compose version >/dev/null 2>&1 && ! command -v docker-compose >/dev/null; then
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends docker-compose >/dev/null 2>&1 ||
+    echo 'apt-get could not install docker-compose' >&2
+fi
+case $code in
+  0) export PORTSIDE_TEST_DOCKER=required ;;
+  3) unset DOCKER_HOST ;;
+  *) exit "$code" ;;
+esac
 cd "$here/../.."
 npx vitest run --config contract-tests/real-docker/vitest.config.ts "$@"

@@ -8,6 +8,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir, hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { systemClock } from '../calls/clock.ts'
 import { PortError } from '../errors.ts'
 import { loadVendor } from '../services/vendor.ts'
 import { recallIn } from './folder.ts'
@@ -238,13 +239,34 @@ export class ContainerEngine {
       .withSharedMemorySize(sharedMemoryBytes)
       .withAutoCleanup(false)
       .withWaitStrategy(noWait)
+    const over = new AbortController()
     try {
-      const started = await container.start()
-      return this.#client.container.getById(started.getId())
+      const started = container.start().then((it) => it.getId())
+      // What ended at once has no ports, which testcontainers would wait for; why it ended is in its log.
+      return this.#client.container.getById(
+        await Promise.race([started, this.#endOf(() => made, over.signal)]),
+      )
     } catch (error) {
       // One that was made and cannot be started, because its port is taken, say.
       if (made !== undefined) await this.remove(this.#client.container.getById(made))
       throw error
+    } finally {
+      over.abort()
+    }
+  }
+
+  /** The id of the container, once it has run and ended; never where the signal aborts first. */
+  async #endOf(made: () => string | undefined, signal: AbortSignal): Promise<string> {
+    for (;;) {
+      await systemClock.sleep(100, signal)
+      const id = made()
+      if (id === undefined) continue
+      // Where it cannot be started it may be gone again, and the start says why.
+      const state = await this.#client.container
+        .getById(id)
+        .inspect()
+        .catch(() => undefined)
+      if (state?.State.Status === 'exited') return id
     }
   }
 
