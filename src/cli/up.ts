@@ -3,15 +3,19 @@ import { keepServices, type UpServer } from '../servers/keep-services.ts'
 import { serverFolders } from '../servers/services.ts'
 import { type AnyService, type Services, urlVariable } from '../services/declare.ts'
 import { type Command, exitCodes } from './command.ts'
-import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { loadServices, parseCommandLine } from './declaration.ts'
 import { serversDirectory } from './project.ts'
 import { exitCodeOf, Signals } from './signals.ts'
 import { table } from './table.ts'
 
 /** Of every command about servers: whose, and where they are. */
-export const whereOptions = { ...servicesOption, directory: { type: 'string' } } as const
+export const whereOptions = { services: { type: 'string' }, directory: { type: 'string' } } as const
 
-export const upOptions = { ...whereOptions, 'accept-changes': { type: 'boolean' } } as const
+export const upOptions = {
+  services: { type: 'string' },
+  directory: { type: 'string' },
+  'accept-changes': { type: 'boolean' },
+} as const
 
 /** The servers that the declaration in `file` means, by name; `undefined` where none is named: all. */
 export async function serversMeant(file: string | undefined): Promise<readonly string[] | undefined> {
