@@ -33,12 +33,18 @@ type Draft = { -readonly [Field in keyof Bounds]: Bounds[Field] }
 export function boundsOf(table: Table, trusted: (column: Column) => boolean): TableBounds {
   const drafts = new Map(table.columns.map((column) => [column.number, unbounded(column)]))
   const named = new Map(table.columns.map((column) => [column.name, column]))
+  const terms = new Terms(named, drafts)
+  const checks = table.checks.map((check) => ({ check, expression: readExpression(check.text) }))
+  // Twice: how long a text is to be may stand after the pattern that it is to be of.
+  for (const { expression } of checks) if (expression !== undefined) terms.apply(expression)
+  for (const draft of drafts.values()) {
+    Object.assign(draft, { language: undefined, letterCase: undefined, notBelow: [], notAbove: [] })
+  }
   const open: Check[] = []
-  for (const check of table.checks) {
-    const expression = readExpression(check.text)
+  for (const { check, expression } of checks) {
     const met =
       expression !== undefined &&
-      new Terms(named, drafts).apply(expression) &&
+      terms.apply(expression) &&
       check.columns.every((number) => {
         const column = table.columns.find((each) => each.number === number)
         return column !== undefined && trusted(column)
@@ -216,8 +222,10 @@ class Terms {
       return agrees(draft)
     }
     if (draft.language !== undefined) return false
-    if (operator === '~') draft.language = languageOf(text, draft.longest)
-    else if (operator === '~~') draft.language = likeLanguage(text, draft.longest)
+    // A text that matches as it is written matches in any case as well.
+    if (operator === '~' || operator === '~*')
+      draft.language = languageOf(text, draft.longest, draft.shortest)
+    else if (operator === '~~') draft.language = likeLanguage(text, draft.longest, draft.shortest)
     return draft.language !== undefined && agrees(draft)
   }
 

@@ -43,6 +43,23 @@ describe('the texts of a pattern', () => {
     expect(likeLanguage('ab%', 4)?.longest).toBeLessThanOrEqual(4)
   })
 
+  test('are as long as they have to be, where they can', () => {
+    for (const [pattern, shortest, longest] of [
+      ['^[a-z]+$', 6, 10],
+      ['^[A-Z]{2,12}$', 6, 12],
+      ['^[a-z]+-[0-9]*$', 20, 60],
+      ['^a?b{3,}$', 5, 6],
+    ] as const) {
+      const language = languageOf(pattern, longest, shortest)
+      expect(language?.shortest, pattern).toBeGreaterThanOrEqual(shortest)
+      expect(language?.longest, pattern).toBeLessThanOrEqual(longest)
+      expect(language?.at(0)).toMatch(new RegExp(pattern))
+    }
+    expect(likeLanguage('%@%', 40, 12)?.shortest).toBeGreaterThanOrEqual(12)
+    // And as they are, where they cannot.
+    expect(languageOf('^[a-z]{3}$', 10, 5)?.longest).toBe(3)
+  })
+
   test.each(['(?=a)b', '(a)\\1', '^a$b', '\\bword', 'a{2', 'a?+', 'a**', '[a', '(a', '*', '^[z-a]$', '\\'])(
     'of %s are left to the database',
     (pattern) => expect(languageOf(pattern)).toBeUndefined(),

@@ -20,6 +20,8 @@ export interface Language {
 const most = 2 ** 50
 /** How often `*`, `+` and `{n,}` repeat beyond their minimum: as often as the longest text that is asked for admits. */
 const repetitions = [8, 4, 2, 1, 0]
+/** How long a text is at least made for a check of its length. */
+const mostLeast = 60
 const letters = 'abcdefghijklmnopqrstuvwxyz'
 const digits = '0123456789'
 const plain = `${letters}${letters.toUpperCase()}${digits}`
@@ -37,16 +39,17 @@ const classes: Readonly<Record<string, string>> = {
 const escapes: Readonly<Record<string, string>> = { d: digits, w: `${plain}_`, s: ' ' }
 
 /**
- * The texts of at most `longest` characters of a POSIX regular expression; `undefined` where it is not understood or
- * has longer ones only.
+ * The texts of at most `longest` characters of a POSIX regular expression, and where it has such of at least `shortest`;
+ * `undefined` where it is not understood or has longer ones only.
  */
 export function languageOf(
   pattern: string,
   longest: number = Number.POSITIVE_INFINITY,
+  shortest = 0,
 ): Language | undefined {
   try {
-    return fitting(longest, (unbounded) => {
-      const reader = new Reader(pattern, unbounded)
+    return fitting(shortest, longest, (least, unbounded) => {
+      const reader = new Reader(pattern, least, unbounded)
       const language = reader.alternatives(true)
       if (!reader.done) throw new NotUnderstood()
       return { ...language, has: membership(pattern, language) }
@@ -68,27 +71,36 @@ function membership(pattern: string, { shortest, longest }: Language): (text: st
   }
 }
 
-function fitting(longest: number, make: (unbounded: number) => Language): Language | undefined {
+/** @param make texts in which what repeats does so `least` times where it may, and what has no end `unbounded` times more */
+function fitting(
+  shortest: number,
+  longest: number,
+  make: (least: number, unbounded: number) => Language,
+): Language | undefined {
   for (const unbounded of repetitions) {
-    const language = make(unbounded)
-    if (language.longest <= longest) return language
+    for (let least = 0; least <= Math.min(shortest, mostLeast); least += 1) {
+      const language = make(least, unbounded)
+      if (language.longest > longest) break
+      if (language.shortest >= shortest) return language
+    }
   }
-  return undefined
+  return shortest === 0 ? undefined : fitting(0, longest, make)
 }
 
 /** The texts of a LIKE pattern: `%` for a few letters, `_` for one. */
 export function likeLanguage(
   pattern: string,
   longest: number = Number.POSITIVE_INFINITY,
+  shortest = 0,
 ): Language | undefined {
-  return fitting(longest, (unbounded) => likeParts(pattern, unbounded))
+  return fitting(shortest, longest, (least, unbounded) => likeParts(pattern, least, unbounded))
 }
 
-function likeParts(pattern: string, unbounded: number): Language {
+function likeParts(pattern: string, least: number, unbounded: number): Language {
   const parts: Language[] = []
   for (let index = 0; index < pattern.length; index += 1) {
     const character = pattern[index] as string
-    if (character === '%') parts.push(repeat(one(letters), 0, unbounded))
+    if (character === '%') parts.push(repeat(one(letters), least, least + unbounded))
     else if (character === '_') parts.push(one(letters))
     else {
       if (character === '\\') index += 1
@@ -102,11 +114,13 @@ class NotUnderstood extends Error {}
 
 class Reader {
   readonly #text: string
+  readonly #least: number
   readonly #unbounded: number
   #at = 0
 
-  constructor(text: string, unbounded: number) {
+  constructor(text: string, least: number, unbounded: number) {
     this.#text = text
+    this.#least = least
     this.#unbounded = unbounded
   }
 
@@ -218,8 +232,8 @@ class Reader {
   }
 
   #quantified(atom: Language): Language {
-    if (this.#take('*')) return repeat(atom, 0, this.#unbounded)
-    if (this.#take('+')) return repeat(atom, 1, 1 + this.#unbounded)
+    if (this.#take('*')) return this.#endless(atom, 0)
+    if (this.#take('+')) return this.#endless(atom, 1)
     if (this.#take('?')) return repeat(atom, 0, 1)
     if (!this.#sees('{')) return atom
     const [all, from = '', comma, to = ''] =
@@ -227,9 +241,16 @@ class Reader {
     if (all === undefined) throw new NotUnderstood()
     this.#at += all.length
     const least = Number(from)
-    const greatest = comma === '' ? least : to === '' ? least + this.#unbounded : Number(to)
-    if (greatest < least || (comma === '' && to !== '')) throw new NotUnderstood()
-    return repeat(atom, least, greatest)
+    if (comma === '' && to !== '') throw new NotUnderstood()
+    if (comma !== '' && to === '') return this.#endless(atom, least)
+    const greatest = comma === '' ? least : Number(to)
+    if (greatest < least) throw new NotUnderstood()
+    return repeat(atom, Math.min(greatest, Math.max(least, this.#least)), greatest)
+  }
+
+  #endless(atom: Language, atLeast: number): Language {
+    const least = Math.max(atLeast, this.#least)
+    return repeat(atom, least, least + this.#unbounded)
   }
 
   #sees(text: string): boolean {

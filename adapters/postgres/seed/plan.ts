@@ -133,12 +133,18 @@ function planTable(
   const kept = options.kept.has(table)
   const base = { table, rows: count, kept, note: notes.get(table.oid), retried: new Set<number>() }
   if (kept || count === 0) return { plan: { ...base, fills: [], references: [], open: [] }, limit: undefined }
+  if (table.closed !== undefined) problems.add(`${table.name} ${table.closed}`)
   const own = settings(table, options)
   const said = own === false ? {} : ((own.columns ?? {}) as Readonly<Record<string, SeedColumn | undefined>>)
   const isOwn = (number: number): boolean =>
     table.columns.some((column) => column.number === number && said[column.name] !== undefined)
   const foreignKeys = table.foreignKeys.filter(({ columns }) => !columns.every(isOwn))
-  const ofForeignKey = new Set(foreignKeys.flatMap(({ columns }) => columns))
+  const ofForeignKey = new Set(foreignKeys.flatMap((key) => decidedBy(key, table)))
+  const referred = new Set(
+    schema.tables.flatMap((each) =>
+      each.foreignKeys.filter((key) => key.table === table.oid).flatMap(({ referenced }) => referenced),
+    ),
+  )
   // What refers to another table and what the app fills is not made to keep to a check.
   const { columns: bounds, open } = boundsOf(
     table,
@@ -160,15 +166,11 @@ function planTable(
       ofForeignKey,
     )
     if (typeof fill === 'string') problems.add(`${table.name}.${column.name} ${fill}`)
-    else if (fill !== undefined) drafts.push(fill)
+    // A row that lacks what it is referred to by could not be.
+    else if (fill !== undefined) drafts.push(referred.has(column.number) ? { ...fill, nulls: 0 } : fill)
   }
   const references = referencesOf(table, foreignKeys, schema, rows, problems)
   const keyed = planKeys(table, count, drafts, references)
-  const referred = new Set(
-    schema.tables.flatMap((each) =>
-      each.foreignKeys.filter((key) => key.table === table.oid).flatMap(({ referenced }) => referenced),
-    ),
-  )
   const fixed = new Set(
     references.filter((_, index) => keyed.references.has(index)).flatMap(({ key }) => key.columns),
   )
@@ -306,7 +308,18 @@ export function textOf(value: SeedValue, column: Column): string | null {
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
-/** Those of more columns first: they leave less choice. */
+/**
+ * The columns that a foreign key decides. Not those in which a row must equal the row of its own table that it refers to,
+ * such as the tenant of both: these are decided before.
+ */
+export function decidedBy(
+  { table, columns, referenced }: ForeignKey,
+  own: { readonly oid: number },
+): readonly number[] {
+  return columns.filter((number, place) => table !== own.oid || referenced[place] !== number)
+}
+
+/** Those of more columns first: they leave less choice. Last those that leave columns to the others. */
 function referencesOf(
   table: Table,
   keys: readonly ForeignKey[],
@@ -316,11 +329,15 @@ function referencesOf(
 ): (Omit<Reference, 'digit'> & { readonly size: number })[] {
   const decided = new Set<number>()
   return keys
-    .toSorted((a, b) => b.columns.length - a.columns.length)
+    .filter((key) => decidedBy(key, table).length > 0)
+    .toSorted(
+      (a, b) =>
+        Number(isWithin(a, table)) - Number(isWithin(b, table)) || b.columns.length - a.columns.length,
+    )
     .flatMap((key) => {
       const target = schema.tables.findIndex(({ oid }) => oid === key.table)
       const named = `${table.name}: its foreign key ${key.name}`
-      const own = key.columns.filter((number) => !decided.has(number))
+      const own = decidedBy(key, table).filter((number) => !decided.has(number))
       const nullable = own.length > 0 && own.every((number) => !columnOf(table, number).notNull)
       const other = schema.tables[target]
       if (other === undefined) {
@@ -333,10 +350,15 @@ function referencesOf(
       }
       const size = rows.get(other.oid) ?? 0
       if (size === 0 && !nullable) problems.add(`${named} needs rows of ${other.name}, which gets none`)
-      const shared = key.columns.filter((number) => decided.has(number))
-      for (const number of key.columns) decided.add(number)
+      const shared = key.columns.filter((number) => !own.includes(number))
+      for (const number of own) decided.add(number)
       return [{ key, target, nullable, shared, size }]
     })
+}
+
+/** Whether a foreign key leaves columns of its own to others. */
+export function isWithin(key: ForeignKey, own: { readonly oid: number }): boolean {
+  return decidedBy(key, own).length < key.columns.length
 }
 
 export function columnOf(table: Table, number: number): Column {
@@ -355,13 +377,14 @@ function circularKeys(plans: readonly TablePlan[]): string[] {
       return
     }
     for (const { key, target } of plan.references) {
-      const place = key.columns.indexOf(number)
+      const place = decidedBy(key, plan.table).includes(number) ? key.columns.indexOf(number) : -1
       if (place >= 0 && plans[target]?.kept === false)
         visit(target, key.referenced[place] as number, [...seen, here])
     }
   }
   for (const [index, plan] of plans.entries()) {
-    for (const number of new Set(plan.references.flatMap(({ key }) => key.columns))) visit(index, number, [])
+    for (const number of new Set(plan.references.flatMap(({ key }) => decidedBy(key, plan.table))))
+      visit(index, number, [])
   }
   return [...new Set(problems)]
 }

@@ -96,6 +96,8 @@ const tableArbitrary = fc.record({
   generated: fc.boolean(),
   partial: fc.boolean(),
   exclusion: fc.boolean(),
+  /** Rows of a tenant, below each other. */
+  tree: fc.boolean(),
   /** Tables, itself and later ones among them, that it refers to. */
   references: fc.array(
     fc.record({
@@ -149,6 +151,14 @@ function create(tables: readonly TablePlan[]): string {
     if (table.partial)
       lines.push('active boolean NOT NULL', 'owner int NOT NULL CHECK (owner BETWEEN 1 AND 4)')
     if (table.exclusion) lines.push('during tsrange NOT NULL', 'EXCLUDE USING gist (during WITH &&)')
+    if (table.tree)
+      lines.push(
+        'tenant smallint NOT NULL CHECK (tenant BETWEEN 1 AND 3)',
+        'local int NOT NULL',
+        'up int',
+        'UNIQUE (tenant, local)',
+        `FOREIGN KEY (tenant, up) REFERENCES t${index} (tenant, local)`,
+      )
     statements.push(`CREATE TABLE t${index} (${lines.join(', ')})`)
     if (table.partial) statements.push(`CREATE UNIQUE INDEX ON t${index} (owner) WHERE active`)
   }

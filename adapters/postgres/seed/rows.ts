@@ -1,7 +1,7 @@
 /** Makes the rows of a plan. Any value of any row is made alone, so a foreign key needs no memory of what it names. */
 import type { Faker } from '@faker-js/faker'
 import { digitOf, spareOf } from './keys.ts'
-import { type Fill, type Plan, type Reference, type TablePlan, textOf } from './plan.ts'
+import { decidedBy, type Fill, isWithin, type Plan, type Reference, type TablePlan, textOf } from './plan.ts'
 import { hashText, Random } from './random.ts'
 import type { Draw, Near } from './values.ts'
 
@@ -58,15 +58,14 @@ export class Rows {
         table,
         new Map(table.fills.map((fill) => [fill.column.number, { fill, name: hashText(fill.column.name) }])),
       )
-      this.#referring.set(table, new Set(table.references.flatMap(({ key }) => key.columns)))
+      this.#referring.set(table, new Set(table.references.flatMap(({ key }) => decidedBy(key, table.table))))
     }
   }
 
   row(table: TablePlan, row: number, refusals: Refusals = none): Text[] {
     const texts = new Map<number, Text>(this.#references(table, row, refusals))
-    const referring = this.#referring.get(table)
     for (const { column } of table.fills) {
-      if (referring?.has(column.number) && texts.has(column.number)) continue
+      if (texts.has(column.number)) continue
       texts.set(column.number, this.#own(table, column.number, row, refusals, texts))
     }
     return table.fills.map(({ column }) => texts.get(column.number) ?? null)
@@ -84,8 +83,12 @@ export class Rows {
   #value(table: TablePlan, column: number, row: number): Text {
     if (table.kept) return this.#options.kept.get(table)?.[row]?.get(column) ?? null
     const refusals = this.#refusals.get(table)?.get(row) ?? none
-    if (this.#referring.get(table)?.has(column))
-      return this.#references(table, row, refusals).get(column) ?? null
+    if (this.#referring.get(table)?.has(column)) {
+      // What refers to rows of its own kind comes last and always finds one, so that the others need not wait for it.
+      const outer = table.references.filter(({ key }) => !isWithin(key, table.table))
+      const decided = outer.some(({ key }) => key.columns.includes(column))
+      return this.#references(table, row, refusals, decided ? outer : table.references).get(column) ?? null
+    }
     return this.#own(table, column, row, refusals, new Map())
   }
 
@@ -141,11 +144,16 @@ export class Rows {
   }
 
   /** The columns that refer to other tables, decided together. */
-  #references(table: TablePlan, row: number, refusals: Refusals): Map<number, Text> {
-    if (table.references.length === 0) return new Map()
+  #references(
+    table: TablePlan,
+    row: number,
+    refusals: Refusals,
+    references: readonly Reference[] = table.references,
+  ): Map<number, Text> {
+    if (references.length === 0) return new Map()
     for (let tried = 0; ; tried += 1) {
       const texts = new Map<number, Text>()
-      const failed = table.references.find(
+      const failed = references.find(
         (reference, place) => !this.#refer(table, reference, place, row, refusals, tried, texts),
       )
       if (failed === undefined) return texts
@@ -168,6 +176,10 @@ export class Rows {
     const { random } = this.#draw
     const restart = (use: number): void =>
       void random.restart(this.#options.seed, this.#name(table), place, row, again, tried, use)
+    for (const number of shared) {
+      // Decided by none: its own, as in the row that is referred to.
+      if (!texts.has(number)) texts.set(number, this.#own(table, number, row, refusals, texts))
+    }
     restart(0)
     const free = key.columns.filter((number) => !shared.includes(number))
     const nothing = (): boolean => {
@@ -189,7 +201,13 @@ export class Rows {
       if (candidates.length === 0) return nullable ? nothing() : false
       // Looking them up has drawn on chance, the first time.
       restart(1)
-      chosen = digit === undefined ? random.pick(candidates) : (candidates[row % candidates.length] as number)
+      if (digit !== undefined) chosen = candidates[row % candidates.length] as number
+      else if (isWithin(key, table.table)) {
+        const earlier = countBelow(candidates, row)
+        if (earlier === 0 && nullable) return nothing()
+        // The first of its kind refers to itself.
+        chosen = candidates[random.below(Math.max(1, earlier))] as number
+      } else chosen = random.pick(candidates)
     } else if (target === table) {
       // Towards the first, so that there are trees and no circles.
       if (row === 0 && nullable) return nothing()
@@ -233,4 +251,15 @@ export class Rows {
   #name(table: TablePlan): number {
     return this.#names.get(table) as number
   }
+}
+
+/** How many of `rows`, which are in order, come before `row`. */
+function countBelow(rows: readonly number[], row: number): number {
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((rows[middle] as number) < row) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -19,6 +19,8 @@ export interface Table {
   readonly foreignKeys: readonly ForeignKey[]
   readonly checks: readonly Check[]
   readonly hasRows: boolean
+  /** Why no row can be written, as the end of a sentence. */
+  readonly closed: string | undefined
 }
 
 export interface Column {
@@ -100,7 +102,14 @@ interface TypeRow {
 
 const tablesQuery = `
   SELECT c.oid::int8::text AS oid, n.nspname AS schema, c.relname AS name,
-    quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS "sqlName"
+    quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS "sqlName",
+    CASE
+      WHEN NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT'))
+        THEN 'is not to be read and written by this role: seed as its owner'
+      WHEN row_security_active(c.oid) THEN 'is under row security for this role, which COPY has no way around: seed as its owner, or as a role with BYPASSRLS where it is forced on the owner'
+      WHEN c.relkind = 'p' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
+        THEN 'has no partition, so no row has a place: make one, or say in the seed file that it stays empty'
+    END AS closed
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -160,17 +169,17 @@ const constraintsQuery = `
     OR (o.contype = 'f' AND o.conparentid = 0 AND o.conrelid = ANY ($1::oid[]))
   ORDER BY o.contype, o.conname COLLATE "C"`
 
+/** What the partitions that hold rows take, also those of partitions. */
 const partitionsQuery = `
-  SELECT p.partrelid::int8::text AS "table", pg_get_partition_constraintdef(i.inhrelid) AS text,
-    p.partattrs::int2[]::int[] AS columns
-  FROM pg_partitioned_table p JOIN pg_inherits i ON i.inhparent = p.partrelid
-  WHERE p.partrelid = ANY ($1::oid[]) ORDER BY i.inhrelid`
+  SELECT root::int8::text AS "table", pg_get_partition_constraintdef(t.relid) AS text
+  FROM unnest($1::oid[]) AS root, pg_partition_tree(root) t
+  WHERE t.isleaf AND t.relid <> root ORDER BY t.relid`
 
 /** Reads the schema that `client`'s role sees. */
 export async function readSchema(client: pg.ClientBase): Promise<Schema> {
   const ask = async <Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> =>
     (await client.query(text, [...values])).rows as Row[]
-  const named = await ask<{ oid: string; schema: string; name: string; sqlName: string }>(tablesQuery)
+  const named = await ask<TableRow>(tablesQuery)
   const oids = [named.map(({ oid }) => oid)]
   const typeRows = (await ask<Record<string, unknown>>(typesQuery)).map(
     (row) =>
@@ -186,10 +195,7 @@ export async function readSchema(client: pg.ClientBase): Promise<Schema> {
   const columnRows = await ask<ColumnRow>(columnsQuery, oids)
   const keyRows = await ask<KeyRow>(keysQuery, oids)
   const constraints = await ask<ConstraintRow>(constraintsQuery, oids)
-  const partitions = await ask<{ table: string; text: string | null; columns: number[] }>(
-    partitionsQuery,
-    oids,
-  )
+  const partitions = await ask<PartitionRow>(partitionsQuery, oids)
   const types = new Map(
     typeRows.filter(({ typtype }) => typtype !== 'd').map((row) => [row.oid, typeOf(row)] as const),
   )
@@ -198,17 +204,21 @@ export async function readSchema(client: pg.ClientBase): Promise<Schema> {
     return row?.typtype === 'd' ? [row, ...domainsOf(row.base)] : []
   }
   const tables: Table[] = []
-  for (const { oid, schema, name, sqlName } of named) {
+  for (const { oid, schema, name, sqlName, closed } of named) {
     const own = columnRows.filter(({ table }) => table === oid)
     const columns = own.map((row) => columnOf(row, domainsOf(Number(row.type)), types))
     const mine = constraints.filter(({ table }) => table === oid)
-    const [found] = await ask<{ has: boolean }>(`SELECT EXISTS (SELECT FROM ${sqlName}) AS has`)
+    const readable = closed === null || !closed.startsWith('is not to be read')
+    const [found] = readable
+      ? await ask<{ has: boolean }>(`SELECT EXISTS (SELECT FROM ${sqlName}) AS has`)
+      : []
     tables.push({
       oid: Number(oid),
       name: schema === 'public' ? name : `${schema}.${name}`,
       sqlName,
       columns,
       hasRows: found?.has ?? false,
+      closed: closed ?? undefined,
       keys: keyRows.filter(({ table }) => table === oid).map((row) => keyOf(row, columns)),
       foreignKeys: mine
         .filter(({ kind }) => kind === 'f')
@@ -228,11 +238,22 @@ export async function readSchema(client: pg.ClientBase): Promise<Schema> {
             columns: row.columns ?? [],
           })),
         ...own.flatMap((row) => domainChecks(row, domainsOf(Number(row.type)), constraints)),
-        ...partitionCheck(partitions.filter(({ table }) => table === oid)),
+        ...partitionCheck(
+          partitions.filter(({ table }) => table === oid),
+          columns,
+        ),
       ],
     })
   }
   return { tables, types }
+}
+
+interface TableRow {
+  oid: string
+  schema: string
+  name: string
+  sqlName: string
+  closed: string | null
 }
 
 interface ColumnRow {
@@ -258,6 +279,11 @@ interface KeyRow {
   predicate: string | null
   exclusion: boolean
   used: number[] | null
+}
+
+interface PartitionRow {
+  table: string
+  text: string | null
 }
 
 interface ConstraintRow {
@@ -318,15 +344,24 @@ function typeOf(row: TypeRow): Type {
 }
 
 function keyOf({ name, columns, predicate, exclusion, used }: KeyRow, all: readonly Column[]): Key {
-  const names = new Set(predicate === null ? [] : namesIn(predicate))
-  const asked = all.filter((column) => names.has(column.name)).map(({ number }) => number)
+  const asked = predicate === null ? [] : numbersIn(predicate, all)
+  const own = columns.includes(0) ? (used ?? []) : columns
   return {
     name,
     exclusion,
     predicate: predicate === null ? undefined : { name, text: predicate, shown: predicate, columns: asked },
     // Of an expression the columns that it is over: where those differ, so does it, more often than not.
-    columns: columns.includes(0) ? (used ?? []) : columns,
+    // So does a generated column, where those differ that it is made of.
+    columns: [...new Set(own.flatMap((number) => sourcesOf(number, all)))],
   }
+}
+
+/** A column itself, or of a generated one what it is made of. */
+export function sourcesOf(number: number, all: readonly Column[]): readonly number[] {
+  const { generated } = all.find((column) => column.number === number) ?? {}
+  if (generated === undefined) return [number]
+  const found = numbersIn(generated, all)
+  return found.length === 0 ? [number] : found
 }
 
 function domainChecks(
@@ -344,9 +379,14 @@ function domainChecks(
 }
 
 /** A row of a partitioned table must belong to one of its partitions. */
-function partitionCheck(partitions: readonly { text: string | null; columns: number[] }[]): Check[] {
-  const [first] = partitions
-  if (first === undefined || partitions.some(({ text }) => text === null)) return []
+function partitionCheck(partitions: readonly PartitionRow[], all: readonly Column[]): Check[] {
+  if (partitions.length === 0 || partitions.some(({ text }) => text === null)) return []
   const text = partitions.map((partition) => `(${partition.text})`).join(' OR ')
-  return [{ name: 'its partitions', text, shown: text, columns: first.columns.filter((each) => each > 0) }]
+  return [{ name: 'its partitions', text, shown: text, columns: numbersIn(text, all) }]
+}
+
+/** The columns that an expression names. */
+function numbersIn(expression: string, all: readonly Column[]): readonly number[] {
+  const names = new Set(namesIn(expression))
+  return all.filter(({ name }) => names.has(name)).map(({ number }) => number)
 }

@@ -21,12 +21,13 @@ import { notSent } from '../session.ts'
 import type { SeedDefinition } from './define.ts'
 import { type Plan, planOf, type TablePlan } from './plan.ts'
 import type { Random } from './random.ts'
+import { columnsRefused } from './refusal.ts'
 import { NoAgreement, Rows } from './rows.ts'
 import { readSchema, type Schema, type Table } from './schema.ts'
 import { CheckUnmet, trySample, write } from './write.ts'
 
 /** Raised whenever the rows of a seed change. */
-const generation = 1
+const generation = 2
 const defaultRows = 100
 const defaultSeed = 1
 const defaultReferenceDate = '2025-01-01T00:00:00Z'
@@ -59,6 +60,7 @@ export async function seed(url: ServiceUrl, options: SeedOptions = {}): Promise<
   const onAbort = (): void => void client.connection.stream.destroy()
   signal?.addEventListener('abort', onAbort, { once: true })
   const started = Date.now()
+  let schema: Schema | undefined
   try {
     await client.connect().catch((error: unknown) => {
       throw notSent(error)
@@ -67,7 +69,7 @@ export async function seed(url: ServiceUrl, options: SeedOptions = {}): Promise<
     // One at a time: the second one finds the rows of the first.
     await client.query("SELECT pg_advisory_xact_lock(hashtext('portside seed'))")
     if (!settings.really) await refuseStandbys(client, url)
-    const schema = await readSchema(client)
+    schema = await readSchema(client)
     const kept = await existing(client, schema, settings.existing, url)
     const { rows, definition, referenceDate } = settings
     const plan = planOf(schema, {
@@ -99,7 +101,7 @@ export async function seed(url: ServiceUrl, options: SeedOptions = {}): Promise<
     return { ...reportOf(plan), digest, elapsedMs: Date.now() - started }
   } catch (error) {
     if (signal?.aborted) throw stopped(error)
-    throw failure(error, url)
+    throw failure(error, url, schema)
   } finally {
     signal?.removeEventListener('abort', onAbort)
     // Ends the session, and with it the lock and an unfinished transaction.
@@ -250,7 +252,7 @@ async function existing(
       quoteIdentifier([table.columns.find((column) => column.number === number)?.name ?? '']),
     )
     const { rows } = await client.query<(string | null)[]>({
-      text: `SELECT ${names.map((name) => `${name}::text`).join(', ')} FROM ${table.sqlName} ${names.length === 0 ? '' : `ORDER BY ${names.join(', ')}`} LIMIT ${mostKept}`,
+      text: `SELECT ${names.map((name) => `${name}::text`).join(', ')} FROM ${table.sqlName} ${names.length === 0 ? '' : `WHERE ${names.map((name) => `${name} IS NOT NULL`).join(' AND ')} ORDER BY ${names.join(', ')}`} LIMIT ${mostKept}`,
       rowMode: 'array',
     })
     kept.set(
@@ -292,7 +294,7 @@ function stopped(cause?: unknown): PortError {
   })
 }
 
-function failure(error: unknown, url: ServiceUrl): PortError {
+function failure(error: unknown, url: ServiceUrl, schema: Schema | undefined): PortError {
   const facts = { service: undefined, operation: 'seed', subject: url.path }
   if (PortError.is(error))
     return new PortError({ ...error, ...facts, message: error.detail, cause: error.cause })
@@ -300,6 +302,8 @@ function failure(error: unknown, url: ServiceUrl): PortError {
     const message = `${error.message}; nothing of the seed stays`
     return new PortError({ ...facts, code: 'precondition-failed', message })
   }
+  const columns = schema === undefined ? [] : columnsRefused(error, schema)
+  const advice = columns.length === 0 ? '' : `; say in the seed file how to fill ${columns.join(', ')}`
   const bare = withoutValues(error)
   const known = classifyPostgresError(bare) ?? {
     code: 'internal' as const,
@@ -308,7 +312,7 @@ function failure(error: unknown, url: ServiceUrl): PortError {
   return new PortError({
     ...facts,
     ...known,
-    message: `${known.message}; nothing of the seed stays`,
+    message: `${known.message}; nothing of the seed stays${advice}`,
     cause: bare,
   })
 }

@@ -144,6 +144,45 @@ export function otherValues(column: Column, type: Type): Values | undefined {
     }
     case 'point':
       return counted(2 ** 32, (index) => `(${index % 65_536},${Math.floor(index / 65_536)})`)
+    case 'box':
+    case 'lseg':
+    case 'path':
+    case 'polygon': {
+      // In rows of small ones that do not touch.
+      const ends = (index: number): string => {
+        const [x, y] = [2 * (index % 65_536), 2 * Math.floor(index / 65_536)]
+        return `(${x},${y}),(${x + 1},${y + 1})`
+      }
+      return counted(2 ** 32, (index) =>
+        type.name === 'box' || type.name === 'lseg' ? ends(index) : `(${ends(index)})`,
+      )
+    }
+    case 'circle':
+      return counted(2 ** 32, (index) => `<(${3 * (index % 65_536)},${3 * Math.floor(index / 65_536)}),1>`)
+    case 'line':
+      return counted(2 ** 31, (index) => `{${index + 1},-1,0}`)
+    case 'pg_lsn':
+      return counted(2 ** 31, (index) => `0/${index.toString(16).toUpperCase()}`)
+    case 'hstore':
+      return {
+        size: many,
+        at: (index) => `id=>${index + 1}`,
+        sample: ({ faker }) => `"${faker.word.noun()}"=>"${faker.word.adjective()}"`,
+      }
+    case 'ltree':
+      return {
+        size: many,
+        at: (index) => `top.n${index + 1}`,
+        sample: ({ faker, random }) =>
+          ['top', ...faker.lorem.words(1 + random.below(3)).split(' ')].join('.'),
+      }
+    case 'jsonpath':
+      return {
+        size: many,
+        at: (index) => `$."n${index + 1}"`,
+        sample: ({ faker }) => `$."${faker.word.noun()}"`,
+      }
+    case 'tsquery':
     case 'tsvector':
       return { size: many, at: (index) => `${index + 1}`, sample: ({ faker }) => faker.word.noun() }
     case 'xml':

@@ -106,11 +106,15 @@ function steps(
       }
       const a = near === undefined ? from : Math.max(low, up(near.least))
       const b = near === undefined ? to : Math.min(high, down(near.greatest))
-      // What the row leaves is used where it overlaps with what is likely, and else as it is.
+      // What the row leaves is used where it overlaps with what is likely, and else as it is, near the end that it has.
+      const close: [number, number] =
+        near === undefined || Number.isFinite(near.least)
+          ? [a, Math.min(b, a + to - from)]
+          : [Math.max(a, b - (to - from)), b]
       const [start, end] =
         near === undefined
           ? [from, to]
-          : (overlap([a, b], [from, to]) ?? overlap([a, Math.min(b, a + to - from)], [a, b]) ?? [from, to])
+          : (overlap([a, b], [from, to]) ?? overlap(close, [a, b]) ?? [from, to])
       return write(start + random.below(end - start + 1))
     },
     scale: { read },

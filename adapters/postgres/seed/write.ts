@@ -218,6 +218,25 @@ async function layOut(table: TablePlan, { client, rows }: Writing): Promise<Layo
     `FROM ${asked} WHERE ${refused.join(' OR ')} ORDER BY 1`
 
   async function settle(from: number, to: number): ReturnType<Layout['settle']> {
+    try {
+      return await settled(from, to)
+    } catch (error) {
+      const { code, where } = error as { readonly code?: unknown; readonly where?: string }
+      // Data exceptions: of a value that its column does not take, or with which a check cannot be worked out.
+      if (typeof code !== 'string' || !code.startsWith('22')) throw error
+      const [, named] = /, column (.+?):/.exec(where ?? '') ?? []
+      const asked = new Set(table.open.flatMap(({ columns: numbers }) => numbers))
+      const inQuestion = table.table.columns.filter(({ name, number }) =>
+        named === undefined ? asked.has(number) : name === named,
+      )
+      throw new CheckUnmet(
+        `${table.table.name}: its checks cannot be worked out on what is made for it (SQLSTATE ${code}); ` +
+          `say in the seed file how to fill ${inQuestion.map(({ name }) => name).join(', ')}`,
+      )
+    }
+  }
+
+  async function settled(from: number, to: number): ReturnType<Layout['settle']> {
     await client.query(`TRUNCATE ${asked}`)
     const lines = new Map<number, string>()
     const refusals = new Map<number, Map<number, number>>()
