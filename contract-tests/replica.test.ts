@@ -1,9 +1,13 @@
 /** SqlDatabase with a read replica attached. */
 import { readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { postgres } from '../adapters/postgres/index.ts'
+import type { Fingerprint } from '../src/adapter.ts'
+import { systemClock } from '../src/calls/clock.ts'
 import type { Guarded } from '../src/calls/guard.ts'
 import { sql } from '../src/ports/sql.ts'
 import { SqlDatabase, type SqlQueries } from '../src/ports/sql-database.ts'
+import { ServiceUrl } from '../src/services/url.ts'
 import { defineContract, type Subject } from './contract.ts'
 import { collect, expectPortError } from './expect.ts'
 import { findPgBouncer, noPgBouncer, startPgBouncer } from './servers/pgbouncer.setup.ts'
@@ -38,6 +42,18 @@ async function onReplica(db: SqlQueries): Promise<boolean> {
 
 const reading = { readOnly: true } as const
 const readsThere = (db: SqlDatabase): Promise<boolean> => db.transaction(onReplica, reading)
+
+/** Of a driver of its own. */
+async function fingerprintOf(url: string): Promise<Fingerprint | undefined> {
+  const parsed = ServiceUrl.parse(url, postgres.parameters)
+  if (!('url' in parsed)) throw new Error('no URL')
+  const driver = await postgres.open(parsed.url, { service: 'orders', clock: systemClock })
+  try {
+    return await driver.fingerprint?.({ signal: AbortSignal.timeout(20_000) })
+  } finally {
+    await driver.close()
+  }
+}
 
 /** Waits until the replica has what the primary has. */
 async function caughtUp(db: SqlDatabase): Promise<void> {
@@ -292,6 +308,9 @@ describe('when the replica is lost', () => {
     const guarded = await openPostgres(mistaken)
     open.push(guarded)
     for (let reads = 0; reads < 5; reads += 1) expect(await readsThere(guarded.port)).toBe(false)
+    expect((await fingerprintOf(mistaken))?.drift).toMatchObject([
+      { what: 'replica', found: 'a standby of another primary' },
+    ])
   })
 
   test.runIf(process.platform === 'linux')(
@@ -329,6 +348,36 @@ const subject: Subject<SqlDatabase> = {
 
 const needless = sqlDatabaseContract.behaviours.filter(({ needs }) => !needs?.includes('server'))
 describeContract(defineContract(SqlDatabase, needless), subject)
+
+describe('the fingerprint', () => {
+  const drift = (found: string): object => ({
+    severity: 'medium',
+    what: 'replica',
+    expected: 'a standby of this primary',
+    found,
+  })
+
+  test('tells of the replica and its version, and of none where there is none', async () => {
+    const found = await fingerprintOf(servers.url)
+    expect(found?.drift).toEqual([])
+    expect(found?.facts).toMatchObject({
+      'replica.attached': { value: 'true' },
+      'replica.version': { value: pins.postgres },
+    })
+    expect(JSON.stringify(await fingerprintOf(bare()))).not.toContain('replica.')
+  })
+
+  test('drifts where the replica is no standby, or does not answer, which nobody else would notice', async () => {
+    const at = (place: string): string => changed(bare(), {}, { replica: place })
+    expect((await fingerprintOf(at(new URL(bare()).host)))?.drift).toEqual([
+      drift('a server that is no standby'),
+    ])
+    const gone = await fingerprintOf(at('127.0.0.1:1'))
+    expect(gone?.drift).toEqual([drift('no answer (unavailable)')])
+    expect(gone?.unknown).toHaveProperty(['replica.version'])
+    expect(gone?.facts).toHaveProperty(['encoding'])
+  })
+})
 
 test('a bad replica in the URL is told before anything is connected', async () => {
   for (const replica of ['', 'user:secret@host', 'host:port', 'a/b/c', 'host?sslmode=disable']) {

@@ -4,6 +4,7 @@ import type { SqlDatabase } from '../../src/ports/sql-database.ts'
 import type { ServiceUrl } from '../../src/services/url.ts'
 import { fingerprintPostgres } from './fingerprint.ts'
 import { isPooled, type OpenPool, openPool } from './pool.ts'
+import { withReplica } from './replica-facts.ts'
 import { withServerDefaults } from './server-defaults.ts'
 import { postgresSqlDatabase } from './sql-database.ts'
 import { replicaOf } from './url.ts'
@@ -24,7 +25,14 @@ export async function openPostgres(url: ServiceUrl, service: string): Promise<Da
   return {
     ...driver,
     async fingerprint({ signal }) {
-      return withServerDefaults(await fingerprintPostgres(driver.calls, signal), url, service, signal)
+      const found = await withServerDefaults(
+        await fingerprintPostgres(driver.calls, signal),
+        url,
+        service,
+        signal,
+      )
+      if (replica === undefined) return found
+      return withReplica(found, { primary: primary.pool, replica: replica.pool }, signal)
     },
     async close() {
       await driver.close()

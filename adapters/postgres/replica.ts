@@ -30,14 +30,14 @@ const fitness = `SELECT CASE
   ELSE 'late' END`
 
 /** What a primary and its standbys have in common, and no two others. */
-export const identifier = 'SELECT system_identifier::text FROM pg_control_system()'
+const identifier = 'SELECT system_identifier::text FROM pg_control_system()'
 
 export interface ReplicaOptions {
   readonly pool: pg.Pool
   readonly maxLagMs: number
   /** Asks the primary for the end of its log. */
   readonly position: (signal: AbortSignal) => Promise<string>
-  /** Asks the primary for its {@link identifier}; `undefined` where the role may not ask. */
+  /** Asks the primary by {@link identityOf}. */
   readonly identity: (signal: AbortSignal) => Promise<string | undefined>
   readonly check: StatementCheck | undefined
 }
