@@ -2,6 +2,7 @@
 import type { Guarded } from '../src/calls/guard.ts'
 import { PortError, type PortErrorCode } from '../src/errors.ts'
 import { operationsOf, type Port } from '../src/port.ts'
+import type { OpenSubject, Subject } from './contract.ts'
 
 type Method = (...args: readonly unknown[]) => unknown
 
@@ -36,5 +37,38 @@ export function notingCodes<T extends object>(
     native: guarded.native,
     ping: (options) => guarded.ping(options).catch(note),
     close: (options) => guarded.close(options),
+  }
+}
+
+/** The same subject, of whose clients the code of every failure goes into `seen`; and how many places it opened. */
+export function notingSubject<T extends object>(
+  token: Port<T>,
+  subject: Subject<T>,
+  seen: Set<PortErrorCode>,
+): { readonly subject: Subject<T>; readonly places: () => number } {
+  let places = 0
+  const noting = (guarded: Guarded<T>): Guarded<T> => notingCodes(token, guarded, seen)
+  const notingOpen = (open: OpenSubject<T>): OpenSubject<T> => {
+    const { openAnother, openRefused, openObserved, network } = open
+    return {
+      ...open,
+      guarded: noting(open.guarded),
+      openAnother: openAnother && (async () => noting(await openAnother())),
+      openRefused: openRefused && (async () => noting(await openRefused())),
+      openObserved: openObserved && (async (observe) => noting(await openObserved(observe))),
+      network: network && { ...network, open: async () => noting(await network.open()) },
+    }
+  }
+  const { openUnreachable } = subject
+  return {
+    places: () => places,
+    subject: {
+      ...subject,
+      async open() {
+        places += 1
+        return notingOpen(await subject.open())
+      },
+      openUnreachable: openUnreachable && (async () => notingOpen(await openUnreachable())),
+    },
   }
 }

@@ -5,11 +5,13 @@ import { type SmtpEmulator, startSmtpEmulator } from '../fakes/emulators/smtp.ts
 import { FakeMailer } from '../fakes/mailer.ts'
 import { type Clock, systemClock, VirtualClock } from '../src/calls/clock.ts'
 import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
-import { PortError } from '../src/errors.ts'
+import { PortError, type PortErrorCode } from '../src/errors.ts'
 import { Mailer } from '../src/ports/mailer.ts'
 import { freePort } from '../src/servers/free-port.ts'
 import { ServiceUrl } from '../src/services/url.ts'
+import { notingSubject } from './codes.ts'
 import type { OpenSubject } from './contract.ts'
+import { mailerCodes } from './mailer/failures.ts'
 import { mailerContract, mailerMeans } from './mailer.ts'
 import { networkTo } from './network.ts'
 import { describeContract } from './vitest.ts'
@@ -57,55 +59,81 @@ async function openSmtp(
   return guard(Mailer, driver, { service: 'mail', clock, secrets: parsed.url.secrets, observe })
 }
 
-describeContract(mailerContract, {
-  name: 'fake',
-  kind: 'fake',
-  async open() {
-    const fake = new FakeMailer()
-    return {
-      guarded: fake.guarded,
-      openObserved: async (observe) => new FakeMailer({ observe }).guarded,
-      ...means(fake),
-    }
+const seen = new Set<PortErrorCode>()
+const onFake = notingSubject(
+  Mailer,
+  {
+    name: 'fake',
+    kind: 'fake',
+    async open() {
+      const fake = new FakeMailer()
+      return {
+        guarded: fake.guarded,
+        openObserved: async (observe) => new FakeMailer({ observe }).guarded,
+        ...means(fake),
+      }
+    },
   },
-})
+  seen,
+)
+describeContract(mailerContract, onFake.subject)
+const noted: [name: string, places: () => number, codes: Set<PortErrorCode>][] = [
+  ['fake', onFake.places, seen],
+]
 
 for (const [id, parameters] of [
   ['smtp-on-emulator', ''],
   ['smtp-pool-on-emulator', '?pool=true&connections=2'],
 ] as const) {
-  describeContract(mailerContract, {
-    name: `smtp on emulator${parameters}`,
-    id,
-    kind: 'emulator',
-    adapter: 'smtp',
-    async open() {
-      const clock = new VirtualClock()
-      const fake = new FakeMailer({ clock })
-      const emulator = await startSmtpEmulator(fake, { users: { [user]: password } })
-      const connecting = { clock, parameters }
-      // What fails on the network fails in time that passes by itself.
-      const network = networkTo(emulator.port, (port) => openSmtp(`smtp://127.0.0.1:${port}`, { parameters }))
-      return {
-        guarded: await openSmtp(emulator.url, connecting),
-        openAnother: () => openSmtp(emulator.url, connecting),
-        openRefused: () => openSmtp(emulator.url, { ...connecting, as: wrongPassword }),
-        openObserved: (observe) => openSmtp(emulator.url, { ...connecting, observe }),
-        network,
-        canaries: [password, wrongPassword],
-        ...means(fake, emulator),
-        async dispose() {
-          await network.close()
-          await emulator.close()
-        },
-      }
+  const codes = new Set<PortErrorCode>()
+  const { subject, places } = notingSubject(
+    Mailer,
+    {
+      name: `smtp on emulator${parameters}`,
+      id,
+      kind: 'emulator',
+      adapter: 'smtp',
+      async open() {
+        const clock = new VirtualClock()
+        const fake = new FakeMailer({ clock })
+        const emulator = await startSmtpEmulator(fake, { users: { [user]: password } })
+        const connecting = { clock, parameters }
+        // What fails on the network fails in time that passes by itself.
+        const network = networkTo(emulator.port, (port) =>
+          openSmtp(`smtp://127.0.0.1:${port}`, { parameters }),
+        )
+        return {
+          guarded: await openSmtp(emulator.url, connecting),
+          openAnother: () => openSmtp(emulator.url, connecting),
+          openRefused: () => openSmtp(emulator.url, { ...connecting, as: wrongPassword }),
+          openObserved: (observe) => openSmtp(emulator.url, { ...connecting, observe }),
+          network,
+          canaries: [password, wrongPassword],
+          ...means(fake, emulator),
+          async dispose() {
+            await network.close()
+            await emulator.close()
+          },
+        }
+      },
+      async openUnreachable() {
+        const guarded = await openSmtp(`smtp://127.0.0.1:${await freePort()}`)
+        return { guarded, canaries: [password, Buffer.from(password).toString('base64')] }
+      },
     },
-    async openUnreachable() {
-      const guarded = await openSmtp(`smtp://127.0.0.1:${await freePort()}`)
-      return { guarded, canaries: [password, Buffer.from(password).toString('base64')] }
-    },
-  })
+    codes,
+  )
+  describeContract(mailerContract, subject)
+  noted.push([`adapter${parameters}`, places, codes])
 }
+
+test.for(noted)(
+  'every code that the %s can fail with was provoked, and no other',
+  ([, places, codes], { skip }) => {
+    if (places() < mailerContract.behaviours.length) skip('only a part of the behaviours was run')
+    expect([...codes].toSorted()).toEqual(mailerCodes)
+  },
+)
 
 test('the fake and the adapter on the emulator answer any sequence of calls alike', async () => {
   const address = fc.constantFrom(

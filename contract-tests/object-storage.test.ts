@@ -1,9 +1,13 @@
 /** The contract of object storage on the fake. */
+import { expect, test } from 'vitest'
 import { FakeObjectStorage, type FakeObjectStorageOptions } from '../fakes/object-storage.ts'
 import { systemClock, type VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, guard } from '../src/calls/guard.ts'
+import type { PortErrorCode } from '../src/errors.ts'
 import { ObjectStorage } from '../src/ports/object-storage.ts'
+import { notingSubject } from './codes.ts'
 import { defineContract, type OpenSubject, type Subject } from './contract.ts'
+import { objectStorageCodes } from './object-storage/failures.ts'
 import { type ObjectStorageInside, objectStorageContract } from './object-storage.ts'
 import { describeContract } from './vitest.ts'
 
@@ -27,7 +31,15 @@ function subject(name: string, options: FakeObjectStorageOptions = {}): Subject<
   return { name, kind: 'fake', open }
 }
 
-describeContract(objectStorageContract, subject('fake'))
+const seen = new Set<PortErrorCode>()
+const fake = notingSubject(ObjectStorage, subject('fake'), seen)
+describeContract(objectStorageContract, fake.subject)
+
+test('every code that the port can fail with was provoked, and no other', ({ skip }) => {
+  if (fake.places() < objectStorageContract.behaviours.length) skip('only a part of the behaviours was run')
+  expect([...seen].toSorted()).toEqual(objectStorageCodes)
+})
+
 // The other direction: what is not declared is unsupported, and all the rest holds without it.
 describeContract(
   objectStorageContract,

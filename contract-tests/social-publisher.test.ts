@@ -4,9 +4,11 @@ import { expect, test } from 'vitest'
 import type { FakeSocialPublisher } from '../fakes/social-publisher.ts'
 import { systemClock, type VirtualClock } from '../src/calls/clock.ts'
 import { type Guarded, type GuardOptions, guard } from '../src/calls/guard.ts'
-import { PortError } from '../src/errors.ts'
+import { PortError, type PortErrorCode } from '../src/errors.ts'
 import { SocialPublisher } from '../src/ports/social-publisher.ts'
+import { notingSubject } from './codes.ts'
 import { networkTo } from './network.ts'
+import { publisherCodes } from './social-publisher/failures.ts'
 import {
   canaries,
   clientsAt,
@@ -26,43 +28,66 @@ function clientOf(fake: FakeSocialPublisher, options: GuardOptions = {}): Guarde
   return guard(SocialPublisher, driver, { clock: fake.clock, ...options })
 }
 
-describeContract(socialPublisherContract, {
-  name: 'fake',
-  kind: 'fake',
-  async open() {
-    const fake = fakePublisher()
-    return {
-      guarded: fake.guarded,
-      ...meansOf(fake),
-      canaries,
-      openAnother: async () => clientOf(fake),
-      openObserved: async (observe) => clientOf(fake, { observe }),
-    }
-  },
-})
+const seen = { fake: new Set<PortErrorCode>(), adapter: new Set<PortErrorCode>() }
 
-describeContract(socialPublisherContract, {
-  name: 'x on emulator',
-  id: 'x-on-emulator',
-  kind: 'emulator',
-  adapter: 'x',
-  async open() {
-    const { fake, emulator, at } = await emulated()
-    const network = networkTo(emulator.port, (port) =>
-      openX({ ...at, authority: `127.0.0.1:${port}` }, { clock: systemClock }),
-    )
-    return {
-      ...(await clientsAt(at, fake)),
-      ...meansOf(fake, emulator),
-      network,
-      async dispose() {
-        await network.close()
-        await emulator.close()
-      },
-    }
+const onFake = notingSubject(
+  SocialPublisher,
+  {
+    name: 'fake',
+    kind: 'fake',
+    async open() {
+      const fake = fakePublisher()
+      return {
+        guarded: fake.guarded,
+        ...meansOf(fake),
+        canaries,
+        openAnother: async () => clientOf(fake),
+        openObserved: async (observe) => clientOf(fake, { observe }),
+      }
+    },
   },
-  openUnreachable,
-})
+  seen.fake,
+)
+describeContract(socialPublisherContract, onFake.subject)
+
+const onEmulator = notingSubject(
+  SocialPublisher,
+  {
+    name: 'x on emulator',
+    id: 'x-on-emulator',
+    kind: 'emulator',
+    adapter: 'x',
+    async open() {
+      const { fake, emulator, at } = await emulated()
+      const network = networkTo(emulator.port, (port) =>
+        openX({ ...at, authority: `127.0.0.1:${port}` }, { clock: systemClock }),
+      )
+      return {
+        ...(await clientsAt(at, fake)),
+        ...meansOf(fake, emulator),
+        network,
+        async dispose() {
+          await network.close()
+          await emulator.close()
+        },
+      }
+    },
+    openUnreachable,
+  },
+  seen.adapter,
+)
+describeContract(socialPublisherContract, onEmulator.subject)
+
+test.for([
+  ['fake', onFake],
+  ['adapter', onEmulator],
+] as const)(
+  'every code that the %s can fail with was provoked, and no other',
+  ([name, { places }], { skip }) => {
+    if (places() < socialPublisherContract.behaviours.length) skip('only a part of the behaviours was run')
+    expect([...seen[name]].toSorted()).toEqual(publisherCodes[name])
+  },
+)
 
 test('the fake and the adapter on the emulator answer any sequence of calls alike', async () => {
   const step = fc.oneof(

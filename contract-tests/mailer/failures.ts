@@ -16,6 +16,12 @@ const forced: readonly (readonly [PortErrorCode, boolean])[] = [
   ['unsupported', false],
 ]
 
+/** Every code that a mailer can fail with: each is provoked on every subject whose failures can be forced. */
+export const mailerCodes: readonly PortErrorCode[] = [
+  ...forced.map(([code]) => code),
+  ...(['cancelled', 'closed', 'invalid-argument', 'rejected', 'timeout'] as const),
+].toSorted()
+
 export const failures: readonly Behaviour<Mailer>[] = [
   ...forced.map(
     ([error, retryable]): Behaviour<Mailer> => ({

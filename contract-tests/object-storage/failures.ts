@@ -27,10 +27,18 @@ const refusals: readonly (readonly [code: PortErrorCode, retryable: boolean])[] 
   ['permission-denied', false],
   ['rejected', false],
   ['quota-exceeded', false],
+  ['unsupported', false],
+  ['corrupt', false],
   ['rate-limited', true],
   ['conflict', true],
   ['unavailable', true],
 ]
+
+/** Every code that an object storage can fail with: each is provoked on every subject whose failures can be forced. */
+export const objectStorageCodes: readonly PortErrorCode[] = [
+  ...refusals.map(([code]) => code),
+  ...(['cancelled', 'closed', 'invalid-argument', 'not-found', 'precondition-failed', 'timeout'] as const),
+].toSorted()
 
 const reads: Readonly<Record<string, (port: ObjectStorage) => Promise<unknown>>> = {
   get: (port) => port.get('old'),

@@ -26,6 +26,7 @@ const answers: Partial<Record<PortErrorCode, readonly [status: number, code: str
   conflict: [409, 'OperationAborted'],
   unavailable: [503, 'ServiceUnavailable'],
   corrupt: [400, 'BadDigest'],
+  unsupported: [501, 'NotImplemented'],
 }
 
 interface Order {

@@ -14,6 +14,18 @@ const forced: readonly (readonly [PortErrorCode, boolean, boolean])[] = [
   ['quota-exceeded', false, true],
 ]
 
+/** What only an odd answer of the service leads to: a fake, which answers nobody by HTTP, never fails so. */
+const oddCodes: readonly PortErrorCode[] = ['internal', 'not-found', 'unsupported']
+
+/** Every code that a publisher can fail with: each is provoked on every subject that can. */
+export const publisherCodes: Readonly<Record<'fake' | 'adapter', readonly PortErrorCode[]>> = (() => {
+  const codes: readonly PortErrorCode[] = [
+    ...forced.map(([code]) => code),
+    ...(['cancelled', 'closed', 'corrupt', 'invalid-argument', 'rejected', 'timeout'] as const),
+  ]
+  return { fake: codes.toSorted(), adapter: [...codes, ...oddCodes].toSorted() }
+})()
+
 export const failures: readonly PostBehaviour[] = [
   ...forced.map(
     ([error, retryable, isKnown]): PostBehaviour => ({
