@@ -15,6 +15,9 @@ export interface ProcessGuardian extends Guardian {
   guard(pid: number): void
 }
 
+// The owner's PATH may be anything; what is needed is the system's.
+const prelude = "trap '' HUP INT TERM; PATH=/usr/bin:/bin:$PATH"
+
 const endServer = `
 kill -"$1" "$2" 2>/dev/null || exit 0
 tries=0
@@ -23,10 +26,13 @@ kill -KILL "$2" 2>/dev/null
 exit 0
 `
 
+// Until the owner's end. By the shell itself: a program that could not be run would look like that end.
+const wait = 'while read -r _; do :; done'
+
 // Its owner says whom to guard; without a word there is no one.
 const guardProcess = `
 read -r pid || exit 0
-cat
+${wait}
 set -- "$1" "$pid"
 ${endServer}`
 
@@ -66,14 +72,7 @@ export function guardServer(pid: number, signal: NodeJS.Signals): Guardian {
 export function guardByFile(pid: number, signal: NodeJS.Signals, path: string): void {
   const child = spawn(
     '/bin/sh',
-    [
-      '-c',
-      `trap '' HUP INT TERM; ${endWithoutFolder}`,
-      'portside-watch',
-      signal.replace('SIG', ''),
-      String(pid),
-      path,
-    ],
+    ['-c', `${prelude}; ${endWithoutFolder}`, 'portside-watch', signal.replace('SIG', ''), String(pid), path],
     { stdio: 'ignore', detached: true, cwd: '/' },
   )
   child.on('error', () => {})
@@ -82,12 +81,12 @@ export function guardByFile(pid: number, signal: NodeJS.Signals, path: string): 
 
 /** Removes a temporary folder with this process. */
 export function guardFolder(path: string): Guardian {
-  return guardian(`cat; ${removeFolder}`, path)
+  return guardian(`${wait}; ${removeFolder}`, path)
 }
 
 /** @param script reads its input to the end, which is the owner's */
 function guardian(script: string, ...args: readonly string[]): WaitingGuardian {
-  return waitingProgram('/bin/sh', ['-c', `trap '' HUP INT TERM; ${script}`, 'portside-guardian', ...args])
+  return waitingProgram('/bin/sh', ['-c', `${prelude}; ${script}`, 'portside-guardian', ...args])
 }
 
 interface WaitingGuardian extends Guardian {
@@ -115,7 +114,6 @@ export function waitingProgram(
     pipe,
     dismiss() {
       child.kill('SIGKILL')
-      // What reads it may be a child of the program, and ends with it.
       child.stdin?.destroy()
     },
   }

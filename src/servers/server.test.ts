@@ -271,7 +271,9 @@ describe('a server dies with its owner', () => {
       mode = 'stay'
       const { owner, pid } = await startInChild()
       const orphan = identifyProcess(pid)
-      for (const guardian of guardiansOf(pid)) process.kill(guardian, 'SIGKILL')
+      const guardians = guardiansOf(owner.pid)
+      expect(guardians).not.toEqual([])
+      for (const guardian of guardians) process.kill(guardian, 'SIGKILL')
       owner.kill('SIGKILL')
       await once(owner, 'exit')
       expect(orphan !== undefined && isRunning(orphan)).toBe(true)
@@ -284,7 +286,7 @@ describe('a server dies with its owner', () => {
   )
 })
 
-function guardiansOf(owner: number): number[] {
+function guardiansOf(owner: number | undefined): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
