@@ -1,12 +1,13 @@
 /** `portside seed`: fills a datastore of development or test with rows that fit its schema. */
 import { parseArgs } from 'node:util'
-import type { DatastoreAdapter, SeedOptions, SeedProgress } from '../adapter.ts'
+import type { DatastoreAdapter, SeedOptions } from '../adapter.ts'
 import { PortError } from '../errors.ts'
 import { attach } from '../services/attach.ts'
 import { readConfig } from '../services/config.ts'
 import { urlFlag } from '../services/declare.ts'
-import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
+import { type Command, exitCodes, UsageError } from './command.ts'
 import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
+import { progressBar } from './progress-bar.ts'
 import { readSeedFile } from './seed-file.ts'
 import { table } from './table.ts'
 
@@ -59,7 +60,7 @@ export const seed: Command = {
     const stop = new AbortController()
     const onSignal = (signal: NodeJS.Signals): void => stop.abort(new Error(`stopped by ${signal}`))
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal)
-    const bar = progressBar(terminal)
+    const bar = progressBar(process.stderr, terminal)
     try {
       const report = await seeder.seed(how.url, {
         ...(rows === undefined ? {} : { rows }),
@@ -104,37 +105,4 @@ async function definitionIn(file: string): Promise<object> {
     if (PortError.is(error) && error.code === 'invalid-argument') throw new UsageError(error.detail)
     throw error
   }
-}
-
-const width = 30
-/** How often a bar is drawn anew. */
-const everyMs = 100
-
-/** A bar in a terminal; elsewhere a line for every tenth of the way. */
-function progressBar(terminal: Terminal): { show(progress: SeedProgress): void; clear(): void } {
-  const { stderr } = process
-  let drawnAt = 0
-  let drawn = false
-  let tenth = 0
-  const clear = (): void => {
-    if (drawn) stderr.write('\r\x1b[K')
-    drawn = false
-  }
-  const show = ({ table: name, done, total }: SeedProgress): void => {
-    const share = total === 0 ? 1 : done / total
-    const percent = `${Math.floor(share * 100)} %`
-    if (!stderr.isTTY) {
-      if (Math.floor(share * 10) === tenth) return
-      tenth = Math.floor(share * 10)
-      terminal.tell(`${percent}: ${done} of ${total} rows, ${name}`)
-      return
-    }
-    if (Date.now() - drawnAt < everyMs) return
-    drawnAt = Date.now()
-    drawn = true
-    const full = Math.round(share * width)
-    const bar = '█'.repeat(full) + '░'.repeat(width - full)
-    stderr.write(`\r\x1b[K${bar} ${percent} ${done}/${total} ${name.slice(0, 30)}`)
-  }
-  return { show, clear }
 }
