@@ -205,7 +205,8 @@ describe('portside parity', () => {
   test('holds services to evidence of an age, and knows where it is', async () => {
     const without = await portside(['parity', ...declared, '--max-age', '30d'])
     expect(without.code).toBe(1)
-    expect(without.err).toMatch(/orders: unverified; run: portside verify orders/)
+    expect(without.err).toMatch(/orders: unverified; run: portside verify orders$/m)
+    expect(without.err).toMatch(/mail: unverified; run: portside verify mail where it is real$/m)
     const form = { contract: 'abc', portside: '0.1.0' }
     const date = new Date(Date.now() - 40 * 86_400_000).toISOString().slice(0, 10)
     for (const [subject, port, adapter, kind] of [

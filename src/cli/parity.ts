@@ -93,10 +93,13 @@ function daysOf(text: string): number {
 
 /** What is no drift, but cannot be left as it is: a server that does not answer, evidence that proves nothing. */
 function problemsOf({ services }: ParityReport, maxAgeDays: number | undefined): readonly string[] {
-  return services.flatMap(({ service, problem, evidence, server }) => {
+  return services.flatMap(({ service, implementation, problem, evidence, server }) => {
     const found = problem === undefined ? [] : [`${service}: ${problem.code}: ${problem.message}`]
     if (maxAgeDays === undefined) return found
-    if (evidence === undefined) return [...found, `${service}: unverified; run: portside verify ${service}`]
+    if (evidence === undefined) {
+      const where = implementation === 'fake' ? ' where it is real' : ''
+      return [...found, `${service}: unverified; run: portside verify ${service}${where}`]
+    }
     const failed = evidence.counts.failed ?? 0
     if (failed > 0) found.push(`${service}: ${failed} behaviours failed in its evidence of ${evidence.date}`)
     const verified = evidence.server?.version

@@ -142,10 +142,23 @@ export interface EvidenceSummary {
   readonly counts: Readonly<Record<string, number>>
 }
 
-/** The service's own evidence; else the newest of the same port, kind and adapter. */
+/** What stands for a service here. */
+interface Implemented {
+  readonly service: string
+  readonly port: string
+  /** The adapter's name, or `fake`. */
+  readonly implementation: string
+  /** The engine of a bounded service. */
+  readonly engine?: string
+}
+
+/**
+ * The service's own evidence; else the newest of the same port, kind and adapter, on the same engine where there is
+ * some. Of a fake else what was found of the real service itself, held to the same contract.
+ */
 export function evidenceFor(
   all: readonly Evidence[],
-  service: { readonly service: string; readonly port: string; readonly implementation: string },
+  service: Implemented,
   now: Date,
 ): EvidenceSummary | undefined {
   const fake = service.implementation === 'fake'
@@ -155,8 +168,15 @@ export function evidenceFor(
       port === service.port &&
       (fake ? kind === 'fake' : kind === 'real' && adapter === service.implementation),
   )
-  const [newest] = fitting.toSorted((a, b) => Date.parse(b.date) - Date.parse(a.date))
-  const found = fitting.find(({ subject }) => subject === own) ?? newest
+  const other = (server: ServerProduct | undefined): number =>
+    Number(service.engine !== undefined && server?.product !== service.engine)
+  const [best] = fitting.toSorted(
+    (a, b) => other(a.server) - other(b.server) || Date.parse(b.date) - Date.parse(a.date),
+  )
+  const stoodFor = all.find(
+    ({ port, kind, subject }) => fake && port === service.port && kind === 'real' && subject === own,
+  )
+  const found = fitting.find(({ subject }) => subject === own) ?? best ?? stoodFor
   return found && summaryOf(found, now)
 }
 

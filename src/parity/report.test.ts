@@ -186,6 +186,27 @@ describe('the evidence in a report', () => {
     expect(await evidenceOf(subject())).toMatchObject({ subject: 'newer', ageDays: 2 })
   })
 
+  test('is rather of a server of the same engine than the newest', async () => {
+    write('cluster', 0, { server: { product: 'postgresql-cluster', version: '17.10' } })
+    write('single', 5)
+    expect(await evidenceOf(subject())).toMatchObject({ subject: 'single', ageDays: 5 })
+    expect(await evidenceOf(subject({ engine: 'postgresql-cluster' }))).toMatchObject({ subject: 'cluster' })
+  })
+
+  test("of someone else's service is the newest, whatever it says of itself", async () => {
+    const smtp = { ...fake, implementation: 'smtp' }
+    write('silent', 3, { port: 'mailer', adapter: 'smtp', server: undefined })
+    write('exim', 1, { port: 'mailer', adapter: 'smtp', server: { product: 'exim', version: '4.96' } })
+    expect(await evidenceOf(smtp)).toMatchObject({ subject: 'exim' })
+  })
+
+  test('of a fake is else that of the very service it stands for, and of no other', async () => {
+    write('other', 0, { port: 'mailer', adapter: 'smtp' })
+    expect(await evidenceOf(fake)).toBeUndefined()
+    write('mail', 4, { port: 'mailer', adapter: 'smtp' })
+    expect(await evidenceOf(fake)).toMatchObject({ subject: 'mail', kind: 'real', ageDays: 4 })
+  })
+
   test("of a fake is a fake's", async () => {
     write('fake-mail', 1, { port: 'mailer', kind: 'fake', adapter: undefined, server: undefined })
     write('mail', 0, { port: 'mailer' })

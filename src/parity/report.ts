@@ -43,7 +43,10 @@ export interface ServiceParity {
   readonly fingerprint: Fingerprint | undefined
   /** From the pin, and of the server from itself. */
   readonly drift: readonly Drift[]
-  /** The newest run of the port's contract on what stands here; `undefined` where it is unverified. */
+  /**
+   * The newest run of the port's contract on what stands here, or of a fake on what it stands for; `undefined` where
+   * it is unverified.
+   */
   readonly evidence: EvidenceSummary | undefined
   /** Why the server could not be asked. */
   readonly problem: { readonly code: PortErrorCode; readonly message: string } | undefined
