@@ -8,7 +8,8 @@ const config: ViteUserConfig = defineConfig({
     include: [`contract-tests/${port}*.test.ts`],
     exclude: ['**/*.real.test.ts', '**/*.cluster.test.ts', '**/node_modules/**'],
     globalSetup: ['contract-tests/servers.setup.ts'],
-    testTimeout: 30_000,
+    // Many times what the slowest behaviour takes: what ends no sooner is held to hang, not to be slow.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 })

@@ -97,6 +97,7 @@ export const errorBehaviours: readonly SqlBehaviour[] = [
         for (const [name, value] of Object.entries(details)) {
           assert.equal(error.details[name], value, `${name} after ${statement.text}`)
         }
+        assert.equal(error.reason, code === 'rejected' ? 'raised' : undefined)
         assert.ok(error.cause instanceof Error, 'the cause is the server’s own error')
         if (code === 'already-exists' && details.table !== undefined) {
           assert.equal(error.details.schema, await currentSchema(port))

@@ -147,6 +147,24 @@ export const valueBehaviours: readonly SqlBehaviour[] = [
     },
   },
   {
+    id: 'value/instants-in-any-time-zone',
+    sentence:
+      'An instant comes back as it was given, whatever time zone the session is in, with hours, minutes or seconds.',
+    async check({ port }) {
+      const instants = ['1900-06-01T12:00:00Z', '1970-01-01T00:00:00Z', '2026-07-02T03:04:05.678Z']
+      // Before 1920 these were +05:41:16, -03:30:52 and -00:43:08.
+      for (const zone of ['Asia/Kathmandu', 'America/St_Johns', 'Africa/Monrovia']) {
+        await port.transaction(async (transaction) => {
+          await transaction.execute(raw(`SET LOCAL TimeZone = '${zone}'`))
+          for (const instant of instants.map((text) => new Date(text))) {
+            const row = await transaction.one(sql`SELECT ${instant}::timestamptz AS instant`)
+            assert.deepEqual(row, { instant }, zone)
+          }
+        })
+      }
+    },
+  },
+  {
     id: 'value/arrays-of-every-type',
     sentence:
       'An array of any type of the database’s own comes out as an array, and NULL in it as undefined.',
