@@ -5,7 +5,8 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { S3Error } from './errors.ts'
-import { emptySha256, hmac, mismatch, type Signed, sameText, scopeText, sha256 } from './signature.ts'
+import { mismatch, type Signed, sameText } from './signature.ts'
+import { emptySha256, hmac, scopeText, sha256 } from './signing.ts'
 
 export interface ChunkReaderOptions {
   /** The lower-case name of the trailer that must come. */

@@ -14,7 +14,8 @@ import {
   type PayloadSummary,
   storedContentEncoding,
 } from './payload.ts'
-import { type Authentication, authenticate, hmac, type Signed, scopeText, sha256 } from './signature.ts'
+import { type Authentication, authenticate, type Signed } from './signature.ts'
+import { hmac, scopeText, sha256 } from './signing.ts'
 
 type Headers = Readonly<Record<string, string>>
 type Read = PayloadSummary & { readonly bytes: Uint8Array }

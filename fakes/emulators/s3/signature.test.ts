@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { S3Error } from './errors.ts'
 import { accessKeyId, type Recorder, region, secret, startRecorder } from './fixtures/recorder.ts'
-import { amzDate, authenticate, presign, type SignatureContext, type SignedRequest } from './signature.ts'
+import { authenticate, type SignatureContext } from './signature.ts'
+import { amzDate, presign, type SignedRequest } from './signing.ts'
 
 /** The key of the examples in AWS's documentation of Signature Version 4 for S3. */
 const documented = { id: 'AKIAIOSFODNN7EXAMPLE', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }

@@ -3,17 +3,21 @@
  * What is wrong is refused in S3's words. Not there: Version 4A, Version 2, forms (POST policies).
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { encodeRfc3986, parseQuery, type QueryEntry, splitTarget } from './address.ts'
+import { timingSafeEqual } from 'node:crypto'
+import { parseQuery, type QueryEntry, splitTarget } from './address.ts'
 import { S3Error } from './errors.ts'
-
-/** What a signature is judged on. */
-export interface SignedRequest {
-  readonly method: string
-  /** As it was sent. */
-  readonly target: string
-  readonly headers: Readonly<Record<string, string>>
-}
+import {
+  algorithm,
+  amzDate,
+  canonicalPath,
+  canonicalRequest,
+  hmac,
+  type Scope,
+  type SignedRequest,
+  type Signing,
+  signingKey,
+  stringToSign,
+} from './signing.ts'
 
 export interface SignatureContext {
   /** The secret of an access key, or `undefined` where it does not exist. */
@@ -24,12 +28,6 @@ export interface SignatureContext {
   readonly nowMs: number
   /** The region that requests must be signed for. @default any */
   readonly region?: string | undefined
-}
-
-/** The day, region and service that a key is good for, as `20130524/us-east-1/s3/aws4_request`. */
-export interface Scope {
-  readonly day: string
-  readonly region: string
 }
 
 /** A request whose signature is right, or one that has none. */
@@ -56,12 +54,8 @@ export interface Signed {
   readonly payload: string
 }
 
-const algorithm = 'AWS4-HMAC-SHA256'
 const maxSkewMs = 15 * 60_000
 const longestExpirySeconds = 604_800
-
-/** The SHA-256 of nothing. */
-export const emptySha256: string = sha256('')
 
 /** What the header may say in place of a SHA-256. */
 const payloadWords: readonly string[] = [
@@ -265,11 +259,6 @@ function momentOf(date: string): number | undefined {
   return Number.isNaN(moment) ? undefined : moment
 }
 
-/** A time as `x-amz-date` has it. */
-export function amzDate(ms: number): string {
-  return new Date(ms).toISOString().replaceAll(/[-:]|\.\d{3}/g, '')
-}
-
 /** A time as S3's errors have it: to the second. */
 function errorDate(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}/, '')
@@ -316,17 +305,6 @@ function checkExpiry(date: string, expiresSeconds: number, nowMs: number): void 
     message: 'Request has expired',
     fields: { 'X-Amz-Expires': expiresSeconds, Expires: errorDate(expiresMs), ServerTime: errorDate(nowMs) },
   })
-}
-
-/** All that goes into a signature but the secret. */
-interface Signing {
-  readonly request: SignedRequest
-  readonly query: readonly QueryEntry[]
-  readonly signedHeaders: string
-  readonly payload: string
-  readonly date: string
-  readonly scope: Scope
-  readonly accessKeyId: string
 }
 
 function verified(signing: Signing, secret: string, signature: string): Omit<Signed, 'kind'> {
@@ -382,106 +360,8 @@ function checkHeadersSigned({ request, signedHeaders }: Signing): void {
   })
 }
 
-function canonicalRequest({ request, query, signedHeaders, payload }: Signing, path: string): string {
-  const headers = signedHeaders.split(';').map((name) => `${name}:${canonicalValue(request.headers[name])}\n`)
-  return [request.method, path, canonicalQuery(query), headers.join(''), signedHeaders, payload].join('\n')
-}
-
-function canonicalValue(value = ''): string {
-  return value.trim().replaceAll(/\s+/g, ' ')
-}
-
-function canonicalPath(path: string): string {
-  let decoded: string
-  try {
-    decoded = decodeURIComponent(path)
-  } catch {
-    return path
-  }
-  return encodeRfc3986(decoded).replaceAll('%2F', '/')
-}
-
-function canonicalQuery(query: readonly QueryEntry[]): string {
-  return query
-    .map(([name, value]) => [encodeRfc3986(name), encodeRfc3986(value)] as const)
-    .sort(([a, x], [b, y]) => (a === b ? order(x, y) : order(a, b)))
-    .map(([name, value]) => `${name}=${value}`)
-    .join('&')
-}
-
-const order = (a: string, b: string): number => Number(a > b) - Number(a < b)
-
-function stringToSign({ date, scope }: Pick<Signing, 'date' | 'scope'>, canonical: string): string {
-  // The bytes of the headers as they came: Node gives each as the character of that number.
-  return [algorithm, date, scopeText(scope), sha256(Buffer.from(canonical, 'latin1'))].join('\n')
-}
-
-/** A scope as it is signed. */
-export function scopeText({ day, region }: Scope): string {
-  return `${day}/${region}/s3/aws4_request`
-}
-
-export function signingKey(secret: string, { day, region }: Scope): Buffer {
-  return [day, region, 's3', 'aws4_request'].reduce(hmac, Buffer.from(`AWS4${secret}`))
-}
-
-export function hmac(key: Buffer, text: string): Buffer {
-  return createHmac('sha256', key).update(text, 'latin1').digest()
-}
-
-export function sha256(bytes: string | Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
 /** In a time that does not tell how much of it is the same. */
 export function sameText(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)]
   return left.length === right.length && timingSafeEqual(left, right)
-}
-
-export interface PresignOptions {
-  readonly method: string
-  /** Where the bucket or object is, percent-encoded, with what the query shall say besides the signature. */
-  readonly url: string
-  readonly accessKeyId: string
-  readonly secret: string
-  /** @default none */
-  readonly token?: string
-  readonly region: string
-  /** The time of signing. */
-  readonly nowMs: number
-  /** 0 to 604,800. */
-  readonly expiresSeconds: number
-  /** Headers that the request must then be sent with, by lower-case name. @default none */
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-/** A URL that is good for the one request it was made for until it expires. */
-export function presign(options: PresignOptions): string {
-  const { method, accessKeyId, secret, region, nowMs, expiresSeconds, headers = {} } = options
-  // Not read as a URL: that would resolve the dots of a key.
-  const [, origin = '', host = '', pathname = '', search = ''] =
-    /^(https?:\/\/([^/?#]+))([^?#]*)\??([^#]*)/.exec(options.url) ?? []
-  const date = amzDate(nowMs)
-  const scope = { day: date.slice(0, 8), region }
-  const signed: Readonly<Record<string, string>> = { ...headers, host }
-  const signedHeaders = Object.keys(signed).sort(order).join(';')
-  const query: readonly QueryEntry[] = [
-    ...parseQuery(search),
-    ['X-Amz-Algorithm', algorithm],
-    ['X-Amz-Credential', `${accessKeyId}/${scopeText(scope)}`],
-    ['X-Amz-Date', date],
-    ['X-Amz-Expires', String(expiresSeconds)],
-    ...(options.token === undefined ? [] : [['X-Amz-Security-Token', options.token] as const]),
-    ['X-Amz-SignedHeaders', signedHeaders],
-  ]
-  const path = canonicalPath(pathname === '' ? '/' : pathname)
-  const request = { method, target: path, headers: signed }
-  const payload = signed['x-amz-content-sha256'] ?? 'UNSIGNED-PAYLOAD'
-  const canonical = canonicalRequest(
-    { request, query, signedHeaders, payload, date, scope, accessKeyId },
-    path,
-  )
-  const signature = hmac(signingKey(secret, scope), stringToSign({ date, scope }, canonical)).toString('hex')
-  return `${origin}${path}?${canonicalQuery(query)}&X-Amz-Signature=${signature}`
 }

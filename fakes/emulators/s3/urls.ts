@@ -7,7 +7,7 @@ import { listen } from '../http.ts'
 import { encodeRfc3986 } from './address.ts'
 import { dialects } from './dialects.ts'
 import { S3Service } from './service.ts'
-import { presign } from './signature.ts'
+import { presign } from './signing.ts'
 
 /** Signs URLs for one fake and answers them. */
 export interface SignedUrls {
