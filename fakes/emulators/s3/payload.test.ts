@@ -469,6 +469,15 @@ describe('a body that comes as it is', () => {
       'InvalidRequest',
     ],
     ['a checksum we do not make', { 'x-amz-checksum-xxhash64': 'x' }, 'UNSIGNED-PAYLOAD', 'NotImplemented'],
+    [
+      'an announced checksum we do not make',
+      {
+        'x-amz-sdk-checksum-algorithm': 'MD5',
+        'content-md5': createHash('md5').update(body).digest('base64'),
+      },
+      'UNSIGNED-PAYLOAD',
+      'NotImplemented',
+    ],
     ['an unknown checksum', { 'x-amz-checksum-crc99': 'x' }, 'UNSIGNED-PAYLOAD', 'InvalidRequest'],
     ['no number for a length', { 'content-length': '0x3' }, 'UNSIGNED-PAYLOAD', 'InvalidArgument'],
     ['version 4A', {}, 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD', 'NotImplemented'],

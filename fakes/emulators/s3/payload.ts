@@ -255,13 +255,14 @@ function checksumOfHeaders(
   const announced = headers['x-amz-sdk-checksum-algorithm']
   const algorithm = name === undefined ? trailer : checksumAlgorithm(name.slice(prefix.length))
   if (announced !== undefined) {
+    const expected = checksumAlgorithm(announced)
     if (algorithm === undefined) {
       throw new S3Error('InvalidRequest', {
         message:
           'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
       })
     }
-    if (checksumAlgorithm(announced) !== algorithm) {
+    if (expected !== algorithm) {
       throw new S3Error('InvalidRequest', {
         message: 'Value for x-amz-sdk-checksum-algorithm header is invalid.',
       })
