@@ -144,7 +144,7 @@ await whereContainersRun(() => {
           acknowledged += 1
         }
       }).catch(() => {})
-      await expect.poll(() => acknowledged).toBeGreaterThan(50)
+      await expect.poll(() => acknowledged, { timeout: 30_000 }).toBeGreaterThan(50)
       await server.kill()
       await writing
       await server.restart()
@@ -284,7 +284,7 @@ await whereContainersRun(() => {
       const changed = { durable: false } as const
       await expect(keep(directory, changed)).rejects.toMatchObject({
         code: 'precondition-failed',
-        message: expect.stringMatching(/it was durable.*portside reset/s),
+        message: expect.stringMatching(/every write was kept, and is to be kept no more.*portside reset/s),
       })
       const second = await keep(directory, { ...changed, changed: 'accept' })
       const url = await second.provision('sessions')
@@ -396,6 +396,18 @@ await whereContainersRun(() => {
         message: expect.stringMatching(/the image localhost:1\/no-such-image:7\.0 .*cannot be pulled: .+/),
       })
       expect(await leftOf(directory)).toEqual({ containers: [], volumes: [] })
+    })
+
+    test('of a version that no image has says which there are', async () => {
+      await using folder = await containerFolder()
+      const directory = join(folder.directory, 'redis')
+      // Has it there, pulled where need be.
+      await (await redis.start({ version: '7.0', directory, durable: false })).stop()
+      const other = join(folder.directory, 'other')
+      const error = await redis.start({ version: '0.9', directory: other }).catch(String)
+      expect(error).toMatch(/Redis 0\.9 is pinned and cannot be had here.*redis:0\.9 .*cannot be pulled/s)
+      expect(error).toMatch(/; there is .*\bredis:7\.0\b/)
+      await discardContainer(directory)
     })
 
     test.each([

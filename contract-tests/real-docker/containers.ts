@@ -9,13 +9,17 @@ import { discardContainer, findEngine } from '../../src/servers/docker-engine.ts
 /** Set by `run.sh`, which has brought an engine: then it is a failure that there is none. */
 const isRequired = process.env.PORTSIDE_TEST_DOCKER === 'required'
 
-/** Declares the tests where there is an engine, else one that is skipped and says why. */
-export async function whereContainersRun(declare: () => void): Promise<void> {
+/**
+ * Declares the tests where there is an engine, else one that is skipped and says why.
+ * @param image pulled where it is not there; one that cannot be had is a reason, too
+ */
+export async function whereContainersRun(declare: () => void, image?: string): Promise<void> {
   const engine = await findEngine()
-  if (typeof engine !== 'string') return declare()
-  test('containers', ({ skip }) => {
-    if (isRequired) throw new Error(engine)
-    skip(`not run: ${engine}`)
+  const found = typeof engine === 'string' || image === undefined ? engine : await engine.findImage(image, {})
+  if (typeof found !== 'string') return declare()
+  test(image === undefined ? 'containers' : `containers of ${image}`, ({ skip }) => {
+    if (isRequired && typeof engine === 'string') throw new Error(engine)
+    skip(`not run: ${found}`)
   })
 }
 

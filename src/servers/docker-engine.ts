@@ -178,13 +178,23 @@ export class ContainerEngine {
       if (!(await images.exists(name))) {
         onProgress?.(`pulling the image ${image}`)
         await unlessAborted(images.pull(name), signal)
-        if (!(await images.exists(name))) return `the image ${image} is not there and could not be pulled`
+        if (!(await images.exists(name)))
+          return `the image ${image} is not there and could not be pulled${await this.#alike(image)}`
       }
       return { id: (await images.inspect(name)).Id }
     } catch (error) {
       signal?.throwIfAborted()
-      return `the image ${image} is not there and cannot be pulled: ${reasonOf(error)}`
+      return `the image ${image} is not there and cannot be pulled: ${reasonOf(error)}${await this.#alike(image)}`
     }
+  }
+
+  /** Which other versions of the image the engine has, as the end of a sentence. */
+  async #alike(image: string): Promise<string> {
+    const repository = image.slice(0, image.lastIndexOf(':'))
+    const filters = JSON.stringify({ reference: [repository] })
+    const found = await this.#client.container.dockerode.listImages({ filters }).catch(() => [])
+    const tags = found.flatMap(({ RepoTags }) => RepoTags ?? [])
+    return tags.length === 0 ? '' : `; there is ${tags.toSorted().join(', ')}`
   }
 
   /** The container of a server's folder, running or not. */
