@@ -100,6 +100,7 @@ describe('a suite under vitest', () => {
       expect(outcomes, output).toEqual({
         'leaves things behind and fails': 'failed',
         'goes on writing after its time': 'failed',
+        'waits for an answer beyond its time': 'failed',
         'reaches for the outside': 'failed',
         'fails at first': 'passed',
         'one at a time with another': 'passed',
@@ -143,6 +144,13 @@ describe('a suite under vitest', () => {
     expect(await notesAt(url)).toEqual(then)
   })
 
+  test('waits for no answer that a test has waited for too long', async () => {
+    for (const { output } of ran) {
+      const [url] = keptOf(output, 'notes', 'waits for an answer beyond its time')
+      expect(await notesAt(url)).toEqual([])
+    }
+  })
+
   test('keeps nothing of tests that are to fail', () => {
     for (const { output } of ran) expect(output).not.toContain('the failed test "is to fail"')
   })
@@ -154,10 +162,12 @@ test('a suite under vitest may share its datastores, never its fakes, and keeps 
     'finds the seed': 'passed',
     'finds what the first has left, but in new fakes': 'passed',
     fails: 'failed',
+    'goes on writing after its time': 'failed',
+    'hears no more of a test that has ended': 'passed',
   })
   const urls = keptOf(output, 'notes', 'fails')
   expect(urls).toHaveLength(1)
-  expect((await notesAt(urls[0])).toSorted()).toEqual(['first', 'kept', 'seed'])
+  expect(new Set(await notesAt(urls[0]))).toEqual(new Set(['first', 'kept', 'late', 'seed']))
 }, 120_000)
 
 test('what a killed worker had is swept by the next run', async () => {
