@@ -22,7 +22,7 @@ const user = 'shop@example.com'
 
 function means(
   fake: FakeMailer,
-  emulator?: SmtpEmulator,
+  emulator?: Pick<SmtpEmulator, 'force'>,
 ): Pick<OpenSubject<Mailer>, 'force' | 'delayNext' | 'passTime' | 'inside' | 'limitation'> {
   return {
     ...mailerMeans({
@@ -96,20 +96,27 @@ for (const [id, parameters] of [
       async open() {
         const clock = new VirtualClock()
         const fake = new FakeMailer({ clock })
-        const emulator = await startSmtpEmulator(fake, { users: { [user]: password } })
+        const start = (port: number): Promise<SmtpEmulator> =>
+          startSmtpEmulator(fake, { users: { [user]: password }, port })
+        let emulator = await start(0)
+        const { port, url } = emulator
         const connecting = { clock, parameters }
         // What fails on the network fails in time that passes by itself.
-        const network = networkTo(emulator.port, (port) =>
-          openSmtp(`smtp://127.0.0.1:${port}`, { parameters }),
-        )
+        const network = networkTo(port, (own) => openSmtp(`smtp://127.0.0.1:${own}`, { parameters }))
         return {
-          guarded: await openSmtp(emulator.url, connecting),
-          openAnother: () => openSmtp(emulator.url, connecting),
-          openRefused: () => openSmtp(emulator.url, { ...connecting, as: wrongPassword }),
-          openObserved: (observe) => openSmtp(emulator.url, { ...connecting, observe }),
+          guarded: await openSmtp(url, connecting),
+          openAnother: () => openSmtp(url, connecting),
+          openRefused: () => openSmtp(url, { ...connecting, as: wrongPassword }),
+          openObserved: (observe) => openSmtp(url, { ...connecting, observe }),
           network,
           canaries: [password, wrongPassword],
-          ...means(fake, emulator),
+          ...means(fake, { force: (stage, reply) => emulator.force(stage, reply) }),
+          server: {
+            kill: () => emulator.close(),
+            restart: async () => {
+              emulator = await start(port)
+            },
+          },
           async dispose() {
             await network.close()
             await emulator.close()

@@ -1,6 +1,8 @@
 /** What every mailer does. */
+import assert from 'node:assert/strict'
 import { Mailer } from '../src/ports/mailer.ts'
 import { networkBehaviours } from './common/network.ts'
+import { outageBehaviours } from './common/outage.ts'
 import { commonBehaviours, type SampleCalls } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
 import { badInput } from './mailer/bad-input.ts'
@@ -8,7 +10,7 @@ import { content } from './mailer/content.ts'
 import { delivery } from './mailer/delivery.ts'
 import { failures } from './mailer/failures.ts'
 import { recipients } from './mailer/recipients.ts'
-import { hello } from './mailer/samples.ts'
+import { ada, hello } from './mailer/samples.ts'
 import { size } from './mailer/size.ts'
 import { stages } from './mailer/stages.ts'
 
@@ -34,4 +36,12 @@ export const mailerContract: Contract<Mailer> = defineContract(Mailer, [
   ...stages,
   // In SMTP an answer is one of many: which of them was lost is what "errors/lost-answer-is-unknown" and the stages tell.
   ...networkBehaviours(Mailer, samples).filter(({ id }) => id !== 'network/lost-answer'),
+  ...outageBehaviours(Mailer, samples, {
+    async leave({ port }) {
+      const receipt = await port.send({ ...hello, messageId: '<kept@example.com>' })
+      assert.deepEqual(receipt.accepted, [ada])
+      // What was sent cannot be read by the port: that it is taken again is what can be seen.
+      return async () => (await port.send(hello)).accepted
+    },
+  }),
 ])

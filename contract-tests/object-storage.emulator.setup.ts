@@ -44,10 +44,11 @@ export async function connectS3(
 export async function startBucket(
   dialect: DialectName = 'aws',
   clock: Clock = systemClock,
+  place: { readonly storage?: FakeObjectStorage; readonly port?: number } = {},
 ): Promise<{ readonly storage: FakeObjectStorage; readonly server: S3Server }> {
-  const storage = new FakeObjectStorage({ clock })
+  const { storage = new FakeObjectStorage({ clock }), port = 0 } = place
   const credentials = [{ accessKeyId: 'contract', secretAccessKey: secret }]
-  const server = await startS3Emulator({ buckets: { [bucket]: storage }, credentials, dialect })
+  const server = await startS3Emulator({ buckets: { [bucket]: storage }, credentials, dialect, port })
   return { storage, server }
 }
 
@@ -60,13 +61,15 @@ export function emulated(
   const open = async (): Promise<OpenSubject<ObjectStorage>> => {
     // A wait that is forced, and the deadline that it runs into, take no time; only a wire that is silent does.
     const clock = new VirtualClock()
-    const { storage, server } = await startBucket(dialect, clock)
+    const { storage, server: first } = await startBucket(dialect, clock)
+    let server = first
+    const { port } = server
     const at = (port: number, own = secret): ClientPlace => ({ port, secret: own, parameters })
-    const network = networkTo(server.port, (port) => connectS3(at(port)))
+    const network = networkTo(port, (own) => connectS3(at(own)))
     const inside: ObjectStorageInside = { openUploads: async () => bucketOf(storage)?.uploads.size ?? 0 }
     // Signing asks no server, so nothing but the guard around the adapter can make it slow.
     let signingMs = 0
-    const guarded = await connectS3(at(server.port), {
+    const guarded = await connectS3(at(port), {
       clock,
       async intercept({ operation, signal }, proceed) {
         if (operation === 'signUrl' && signingMs > 0) await clock.sleep(signingMs, signal)
@@ -77,9 +80,9 @@ export function emulated(
       guarded,
       inside,
       network,
-      openAnother: () => connectS3(at(server.port)),
-      openObserved: (observe) => connectS3(at(server.port), { observe }),
-      openRefused: () => connectS3(at(server.port, wrongSecret)),
+      openAnother: () => connectS3(at(port)),
+      openObserved: (observe) => connectS3(at(port), { observe }),
+      openRefused: () => connectS3(at(port, wrongSecret)),
       delayNext: (operation, latencyMs) => {
         if (operation === 'signUrl') signingMs = latencyMs
         else storage.faults.next(operation as 'put', { latencyMs })
@@ -89,6 +92,12 @@ export function emulated(
         storage.faults.next(operation as 'put', own)
       },
       passTime: async (ms) => clock.advance(ms),
+      server: {
+        kill: () => server.close(),
+        restart: async () => {
+          ;({ server } = await startBucket(dialect, clock, { storage, port }))
+        },
+      },
       canaries: [secret, wrongSecret],
       async dispose() {
         await network.close()

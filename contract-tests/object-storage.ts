@@ -1,6 +1,7 @@
 /** What every object storage must do. */
 import { ObjectStorage } from '../src/ports/object-storage.ts'
 import { networkBehaviours } from './common/network.ts'
+import { outageBehaviours } from './common/outage.ts'
 import { type CommonOptions, commonBehaviours, type SampleCalls } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
 import { attributeBehaviours } from './object-storage/attributes.ts'
@@ -39,6 +40,13 @@ export const objectStorageContract: Contract<ObjectStorage> = defineContract(Obj
   ...networkBehaviours(ObjectStorage, samples, options).filter(
     ({ id }) => id !== 'network/cut-before-the-request-is-not-applied',
   ),
+  ...outageBehaviours(ObjectStorage, samples, {
+    ...options,
+    async leave({ port }) {
+      await port.put('kept', 'content', { metadata: { kept: 'too' } })
+      return () => port.head('kept')
+    },
+  }),
   ...writes,
   ...attributeBehaviours,
   ...uploads,

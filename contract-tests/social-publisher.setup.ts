@@ -158,8 +158,16 @@ export async function emulated(): Promise<{
   readonly fake: FakeSocialPublisher
   readonly emulator: XEmulator
   readonly at: At
+  /** Starts it again in the same place, once it is closed. */
+  readonly restart: () => Promise<XEmulator>
 }> {
   const fake = fakePublisher()
   const emulator = await startXEmulator(fake, { token })
-  return { fake, emulator, at: { scheme: 'x+http', authority: `127.0.0.1:${emulator.port}` } }
+  const { port } = emulator
+  return {
+    fake,
+    emulator,
+    at: { scheme: 'x+http', authority: `127.0.0.1:${port}` },
+    restart: () => startXEmulator(fake, { token, port }),
+  }
 }

@@ -58,13 +58,20 @@ const onEmulator = notingSubject(
     kind: 'emulator',
     adapter: 'x',
     async open() {
-      const { fake, emulator, at } = await emulated()
-      const network = networkTo(emulator.port, (port) =>
+      const { fake, emulator: first, at, restart } = await emulated()
+      let emulator = first
+      const network = networkTo(first.port, (port) =>
         openX({ ...at, authority: `127.0.0.1:${port}` }, { clock: systemClock }),
       )
       return {
         ...(await clientsAt(at, fake)),
-        ...meansOf(fake, emulator),
+        ...meansOf(fake, { force: (answer) => emulator.force(answer) }),
+        server: {
+          kill: () => emulator.close(),
+          restart: async () => {
+            emulator = await restart()
+          },
+        },
         network,
         async dispose() {
           await network.close()

@@ -1,6 +1,7 @@
 /** What every publisher of posts does. */
 import { SocialPublisher } from '../src/ports/social-publisher.ts'
-import { commonBehaviours } from './common.ts'
+import { outageBehaviours } from './common/outage.ts'
+import { commonBehaviours, type SampleCalls } from './common.ts'
 import { type Contract, defineContract } from './contract.ts'
 import { badArguments } from './social-publisher/bad-arguments.ts'
 import { failures } from './social-publisher/failures.ts'
@@ -14,12 +15,20 @@ import { absentId, freshText } from './social-publisher/samples.ts'
 
 export type { OddAnswer, SocialPublisherInside } from './social-publisher/samples.ts'
 
+const samples: SampleCalls<SocialPublisher> = {
+  publish: (port, options) => port.publish({ text: freshText() }, options),
+  get: (port, options) => port.get(absentId, options),
+  delete: (port, options) => port.delete(absentId, options),
+}
+
 /** The contract of {@link SocialPublisher}. */
 export const socialPublisherContract: Contract<SocialPublisher> = defineContract(SocialPublisher, [
-  ...commonBehaviours(SocialPublisher, {
-    publish: (port, options) => port.publish({ text: freshText() }, options),
-    get: (port, options) => port.get(absentId, options),
-    delete: (port, options) => port.delete(absentId, options),
+  ...commonBehaviours(SocialPublisher, samples),
+  ...outageBehaviours(SocialPublisher, samples, {
+    async leave({ port }) {
+      const { id } = await port.publish({ text: freshText() })
+      return () => port.get(id)
+    },
   }),
   ...publishing,
   ...replies,

@@ -54,9 +54,11 @@ export const expiry: readonly Behaviour<KeyValueStore>[] = [
       await port.set('never', 'v')
       assert.deepEqual(await port.expiry('never'), { ttlMs: undefined })
       for (const ttlMs of [5_000, long, 86_400_000, keyValueLimits.ttlMs]) {
+        const started = performance.now()
         await port.set('k', 'v', { ttlMs })
         const found = (await left(port, 'k')) ?? 0
-        assert.ok(found <= ttlMs && found > ttlMs - 4_000, `${found} of ${ttlMs} ms left`)
+        const passedMs = performance.now() - started
+        assert.ok(found <= ttlMs && found > ttlMs - passedMs - 1_000, `${found} of ${ttlMs} ms left`)
       }
     },
   },
@@ -103,11 +105,17 @@ export const expiry: readonly Behaviour<KeyValueStore>[] = [
     sentence: 'A key that was touched in time outlives its first expiry.',
     needs: ['passTime'],
     async check({ port, passTime }) {
-      await port.set('touched', 'v', { ttlMs: 5_000 })
-      await port.touch('touched', long)
+      const brief = 200
+      let inTime = false
+      // Where the machine was busy for so long that it had expired, there was nothing to save.
+      for (let tries = 0; !inTime && tries < 50; tries += 1) {
+        await port.set('touched', 'v', { ttlMs: brief })
+        inTime = await port.touch('touched', long)
+      }
+      assert.ok(inTime, 'touch tells that the key was there')
       await port.set('shortened', 'v', { ttlMs: long })
       await port.touch('shortened', short)
-      await passTime?.(gone)
+      await passTime?.(brief + gone)
       assert.equal(await port.getText('touched'), 'v')
       assert.equal(await port.get('shortened'), undefined)
     },

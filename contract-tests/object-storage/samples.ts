@@ -16,9 +16,9 @@ export function insideOf(context: BehaviourContext<ObjectStorage>): ObjectStorag
   return context.inside as ObjectStorageInside
 }
 
-/** Waits, for at most five seconds, until `holds`. */
+/** Waits until `holds`. The bound only tells what never does from what is late. */
 export async function until(holds: () => boolean | Promise<boolean>, otherwise: string): Promise<void> {
-  for (let turn = 0; turn < 500; turn += 1) {
+  for (let turn = 0; turn < 2_000; turn += 1) {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
