@@ -1,10 +1,11 @@
 /** Finds and loads the app's declaration of its services. */
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { AnyService, Services } from '../services/declare.ts'
 import { urlFlag } from '../services/declare.ts'
+import { parseArguments } from './arguments.ts'
 import { UsageError } from './command.ts'
 import { projectDeclaration } from './project.ts'
 
@@ -18,8 +19,12 @@ export const servicesOption = { services: { type: 'string' } } as const
  */
 export async function loadServices(file: string | undefined): Promise<Services> {
   const path = file === undefined ? projectDeclaration() : resolve(file)
-  if (!existsSync(path))
-    throw new UsageError(`there is no ${path}; --services names the module that exports "services"`)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found?.isFile() !== true) {
+    throw new UsageError(
+      `${found === undefined ? `there is no ${path}` : `${path} is no file`}; --services names the module that exports "services"`,
+    )
+  }
   const module = await load(path)
   const services = module.services
   if (!isServices(services)) {
@@ -35,11 +40,7 @@ export function parseCommandLine<const O extends NonNullable<ParseArgsConfig['op
   args: readonly string[],
   options: O,
 ): ReturnType<typeof parseArgs<{ args: string[]; options: O; strict: true; allowPositionals: false }>> {
-  try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  }
+  return parseArguments(args, options, false)
 }
 
 /** Loads the declaration that the arguments name, and checks that they hold nothing but it and URL flags. */
@@ -73,8 +74,20 @@ async function load(path: string): Promise<{ readonly services?: unknown }> {
         `Node ${process.version} does not run TypeScript; ${path} needs Node 22.18 or newer`,
       )
     }
-    throw error
+    throw loadingFailed(path, error)
   }
+}
+
+/** Of where it happened only the app's own part is told: how Node loads a module is no help. */
+function loadingFailed(path: string, cause: unknown): Error {
+  const told = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+  const lines = told
+    .split('\n')
+    .filter((line) => !/^ {4}at .*(node:internal|declaration\.[jt]s|ModuleJob)/.test(line))
+    .filter((line) => !(line.startsWith('    at ') && line.includes(import.meta.dirname)))
+  const failed = new Error(`${path} cannot be loaded`, { cause })
+  failed.stack = [`${path} cannot be loaded:`, ...lines].join('\n')
+  return failed
 }
 
 /** By its shape: the app's copy of this package need not be the one that runs here. */

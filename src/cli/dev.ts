@@ -1,5 +1,6 @@
 /** `portside dev`: the pinned datastores up, fakes for the rest, then the program. */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { keepServices } from '../servers/keep-services.ts'
 import { onPath } from '../servers/source.ts'
 import type { Services } from '../services/declare.ts'
@@ -16,10 +17,10 @@ export const dev: Command = {
   async run(args, terminal) {
     const separator = args.indexOf('--')
     const [file, ...rest] = separator === -1 ? [] : args.slice(separator + 1)
-    const own = separator === -1 ? args : args.slice(0, separator)
-    const { values } = parseCommandLine(own, { ...upOptions, stop: { type: 'boolean' } })
     if (file === undefined)
       throw new UsageError('the program to run comes after --: portside dev -- node main.ts')
+    const own = args.slice(0, separator)
+    const { values } = parseCommandLine(own, { ...upOptions, stop: { type: 'boolean' } })
     const signals = new Signals()
     try {
       const services = await loadServices(values.services)
@@ -55,10 +56,23 @@ async function runWithServices(
   }
 }
 
-async function exitCodeOfSpawn(file: string, { code }: NodeJS.ErrnoException): Promise<number> {
+async function tellWhyNot(
+  file: string,
+  { code }: NodeJS.ErrnoException,
+  { tell }: Terminal,
+): Promise<number> {
+  const named = file.includes('/')
   // A folder on the PATH that this account may not read makes the system say EACCES of whatever it does not find.
-  const absent = code === 'ENOENT' || (!file.includes('/') && (await onPath(file)).length === 0)
-  return absent ? exitCodes.notFound : exitCodes.cannotRun
+  const absent = named ? !existsSync(file) : code === 'ENOENT' || (await onPath(file)).length === 0
+  if (absent) {
+    const words = /\s/.test(file) ? `; what it is to be given are words of their own: -- ${file}` : ''
+    tell(`there is no program "${file}"${named ? '' : ' on the PATH'}${words}`)
+    return exitCodes.notFound
+  }
+  const how =
+    code === 'EACCES' ? ': it is not marked as a program; run what runs it, as in -- node main.ts' : ''
+  tell(`${file} could not be run (${code})${how}`)
+  return exitCodes.cannotRun
 }
 
 async function runProgram(
@@ -71,8 +85,7 @@ async function runProgram(
   const { promise, resolve } = Promise.withResolvers<number>()
   const child = spawn(file, args, { env, stdio: 'inherit' })
   child.once('error', (error: NodeJS.ErrnoException) => {
-    terminal.tell(`${file} could not be run (${error.code})`)
-    resolve(exitCodeOfSpawn(file, error))
+    resolve(tellWhyNot(file, error, terminal))
   })
   child.once('exit', (code, signal) =>
     resolve(signal === null ? (code ?? exitCodes.failed) : exitCodeOf(signal)),

@@ -18,9 +18,17 @@ export function projectFolder(): string {
   }
 }
 
-/** Where the servers of the project are: what `--directory` says, else its own folder, as seen from here. */
+/**
+ * Where the servers of the project are: what `--directory` says, else its own folder, as seen from here.
+ * @throws UsageError where that says something else than a folder
+ */
 export function serversDirectory(given: string | undefined): string {
-  return given ?? relative(process.cwd(), join(projectFolder(), serversFolder))
+  if (given === undefined) return relative(process.cwd(), join(projectFolder(), serversFolder))
+  if (given.trim() === '') throw new UsageError('--directory needs the path of a folder')
+  if (statSync(given, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new UsageError(`--directory ${given} is no folder`)
+  }
+  return given
 }
 
 /**

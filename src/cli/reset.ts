@@ -1,7 +1,7 @@
 /** `portside reset`: stops datastores and removes all they hold. */
 import { createInterface } from 'node:readline/promises'
-import { parseArgs } from 'node:util'
 import { resetServers, serversIn } from '../servers/kept.ts'
+import { parseArguments } from './arguments.ts'
 import { type Command, exitCodes, UsageError } from './command.ts'
 import { serversDirectory } from './project.ts'
 import { serversMeant, whereOptions } from './up.ts'
@@ -11,7 +11,8 @@ export const reset: Command = {
   summary:
     'stops the datastores and removes their data, of all, of those of a declaration, or of those named as status names them; asks before, unless --yes is given',
   async run(args, { print, tell }) {
-    const { values, positionals } = parse(args)
+    const options = { ...whereOptions, yes: { type: 'boolean' } } as const
+    const { values, positionals } = parseArguments(args, options, true)
     if (values.services !== undefined && positionals.length > 0) {
       throw new UsageError('name servers, or --services for those that it declares, not both')
     }
@@ -36,18 +37,6 @@ export const reset: Command = {
     for (const name of removed) print(`${name}: removed`)
     return exitCodes.ok
   },
-}
-
-function parse(args: readonly string[]): {
-  readonly values: { readonly services?: string; readonly directory?: string; readonly yes?: boolean }
-  readonly positionals: readonly string[]
-} {
-  try {
-    const options = { ...whereOptions, yes: { type: 'boolean' } } as const
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: true })
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  }
 }
 
 async function confirmed(question: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** Chooses the command, and turns what goes wrong into a message and an exit code. */
 import { Redactor } from '../calls/redact.ts'
 import { PortError } from '../errors.ts'
+import { nearest } from './arguments.ts'
 import { type Command, exitCodes, type Terminal, UsageError } from './command.ts'
 import { version } from './version.ts'
 
@@ -42,7 +43,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   let command: Command | undefined
   try {
     command = Object.hasOwn(commands, name) ? await commands[name]?.() : undefined
-    if (command === undefined) throw new UsageError(`there is no command "${name.slice(0, 40)}"`)
+    if (command === undefined) throw new UsageError(noCommand(name))
     return await command.run(rest, terminal)
   } catch (error) {
     // Messages of a PortError hold no secret; what an app's own module throws might.
@@ -51,9 +52,19 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
       terminal.tell(`${redactor.text(error.message)}\n${usageOf(command)}`)
       return exitCodes.usage
     }
-    terminal.tell(redactor.text(PortError.is(error) ? error.message : describe(error)))
+    const text = redactor.text(PortError.is(error) ? error.message : describe(error))
+    terminal.tell(text)
+    if (/_URL is not set; expected/.test(text)) {
+      terminal.tell('of datastores that are up here: set -a; eval "$(portside env)"; set +a')
+    }
     return exitCodes.failed
   }
+}
+
+function noCommand(name: string): string {
+  const near = nearest(name, Object.keys(commands))
+  const meant = near === undefined ? '.' : `; is ${near} meant?`
+  return `there is no command "${name.slice(0, 40)}"${meant} There are ${Object.keys(commands).join(', ')}`
 }
 
 function describe(error: unknown): string {
@@ -61,7 +72,7 @@ function describe(error: unknown): string {
 }
 
 function usageOf(command: Command | undefined): string {
-  return command === undefined ? 'portside --help lists them' : `usage: portside ${command.usage}`
+  return command === undefined ? 'portside --help says what they do' : `usage: portside ${command.usage}`
 }
 
 async function help(): Promise<string> {

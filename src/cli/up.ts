@@ -40,6 +40,8 @@ export const up: Command = {
         ...(values['accept-changes'] ? { changed: 'accept' } : {}),
       })
       for (const line of placesOf(services, servers)) terminal.print(line)
+      if (Object.keys(services).length === 0)
+        terminal.tell('the declaration has no services: nothing to start')
       return exitCodes.ok
     } catch (error) {
       if (signals.received !== undefined) return exitCodeOf(signals.received)
