@@ -17,29 +17,18 @@ import {
   type SMTPServerSession,
 } from 'smtp-server'
 import { checkFields, checkInteger, checkText } from '../../src/calls/arguments.ts'
-import { invalidArgument, PortError, type PortErrorCode } from '../../src/errors.ts'
-import type { FakeMailer, RecipientJudgement } from '../mailer.ts'
+import { PortError } from '../../src/errors.ts'
+import type { FakeMailer } from '../mailer.ts'
 import { cannotListen, reachableHost } from './http.ts'
 import { readMail } from './mime.ts'
-import { type Certificate, selfSignedCertificate } from './smtp/certificate.ts'
 import { type Connection, converse, cut, Reply } from './smtp/conversation.ts'
+import { badRecipient, badSender, refusalOf, replyTo } from './smtp/replies.ts'
 import { ForcedReplies, type ForcedReply, type ForcedReplyRule, type SmtpStage } from './smtp/stages.ts'
+import { type SecuredTls, type SmtpTls, type SmtpTlsMode, secured } from './smtp/tls.ts'
 
 export type { ForcedReply, ForcedReplyRule, SmtpStage } from './smtp/stages.ts'
 export { smtpStages } from './smtp/stages.ts'
-
-/**
- * How it speaks TLS: `starttls` offers it, `required` takes neither login nor mail before it (530), `implicit` is TLS from the
- * start.
- */
-export type SmtpTlsMode = 'starttls' | 'required' | 'implicit'
-
-export interface SmtpTls {
-  readonly mode: SmtpTlsMode
-  /** In PEM, both or none. @default a new pair for localhost and 127.0.0.1 */
-  readonly key?: string
-  readonly cert?: string
-}
+export type { SmtpTls, SmtpTlsMode } from './smtp/tls.ts'
 
 export interface SmtpEmulatorOptions {
   /** @default 0, which is a free one */
@@ -74,32 +63,6 @@ export interface SmtpEmulator extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** What a server answers for the failures that a fault can force. */
-const replies: Readonly<Partial<Record<PortErrorCode, string>>> = {
-  unauthenticated: '530 5.7.0 authentication required',
-  'permission-denied': '550 5.7.1 not permitted',
-  rejected: '554 5.6.0 message refused',
-  'invalid-argument': '554 5.6.0 message refused',
-  'rate-limited': '450 4.7.1 too many messages, slow down',
-  'quota-exceeded': '552 5.3.4 message too big',
-  unsupported: '504 5.5.4 not implemented',
-}
-const otherReply = '451 4.3.0 local error in processing'
-/** For the business reasons that a fault may give a `rejected`. */
-const rejections: Readonly<Record<string, string>> = {
-  'bad-recipient': '550 5.1.1 no such user here',
-  sender: '550 5.1.8 sender refused',
-}
-
-const refusals: Readonly<Record<RecipientJudgement['cause'], string>> = {
-  refused: '550 5.1.1',
-  'refused-for-now': '450 4.2.1',
-  greylisted: '450 4.7.1',
-  'too-many-recipients': '452 4.5.3',
-}
-
-const mailParameters = ['SIZE', 'BODY', 'AUTH', 'SMTPUTF8']
-
 /**
  * Starts it and answers once it listens.
  * @throws PortError `unavailable` where the port is taken; `invalid-argument` for options that cannot be
@@ -115,25 +78,6 @@ export async function startSmtpEmulator(
   const emulator = new Emulator(mailer, users, tls === undefined ? undefined : secured(tls))
   await emulator.listen(port, host)
   return emulator
-}
-
-interface SecuredTls extends Certificate {
-  readonly mode: SmtpTlsMode
-}
-
-function secured(given: SmtpTlsMode | SmtpTls): SecuredTls {
-  const tls = typeof given === 'string' ? { mode: given } : given
-  checkFields('tls', tls, ['mode', 'key', 'cert'])
-  const { mode, key, cert } = tls
-  if (mode !== 'starttls' && mode !== 'required' && mode !== 'implicit') {
-    throw invalidArgument('tls is starttls, required or implicit')
-  }
-  if (key === undefined && cert === undefined) return { mode, ...selfSignedCertificate() }
-  if (key === undefined || cert === undefined)
-    throw invalidArgument('tls needs both key and cert, or neither')
-  checkText('tls.key', key)
-  checkText('tls.cert', cert)
-  return { mode, key, cert }
 }
 
 type Next = (error?: Error | null) => void
@@ -189,17 +133,12 @@ class Emulator implements SmtpEmulator {
       },
       onMailFrom: (sender, session, done) => {
         this.#answer('mail', session, sender.address, (error) => {
-          done(error ?? impossible(sender, '5.1.7') ?? unknownParameter(sender, mailParameters))
+          done(error ?? badSender(sender))
         })
       },
       onRcptTo: (recipient, session, done) => {
         this.#answer('rcpt', session, recipient.address, (error) => {
-          done(
-            error ??
-              impossible(recipient, '5.1.3') ??
-              unknownParameter(recipient, []) ??
-              this.#refusal(recipient, session),
-          )
+          done(error ?? badRecipient(recipient) ?? this.#refusal(recipient, session))
         })
       },
       onData: (stream, session, done) => {
@@ -306,7 +245,7 @@ class Emulator implements SmtpEmulator {
       client: session.remoteAddress,
       accepted: session.envelope.rcptTo.map((taken) => taken.address),
     })
-    return judgement && new Reply(`${refusals[judgement.cause]} ${judgement.reason}`)
+    return judgement && refusalOf(judgement)
   }
 
   async #receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
@@ -319,7 +258,7 @@ class Emulator implements SmtpEmulator {
     const outcome = forced && (await this.#outcomeOf(forced))
     if (outcome instanceof Reply) throw outcome
     if (outcome === 'cut' && forced?.when !== 'after') throw new Lost()
-    if (stream.sizeExceeded) throw new Reply(replies['quota-exceeded'] ?? otherReply)
+    if (stream.sizeExceeded) throw replyTo({ code: 'quota-exceeded', reason: undefined })
     const source = Buffer.concat(chunks)
     const recipients = session.envelope.rcptTo.map(({ address }) => address)
     const message = readMail(source, senderOf(session), recipients)
@@ -340,7 +279,7 @@ class Emulator implements SmtpEmulator {
     if (error instanceof Reply) done(error)
     // Else the client left in the middle of its mail, and no one is there to answer.
     else if (!PortError.is(error) || error.outcome === 'unknown') this.#cut(session)
-    else done(new Reply(rejections[error.reason ?? ''] ?? replies[error.code] ?? otherReply))
+    else done(replyTo(error))
   }
 
   #cut({ id }: SMTPServerSession): void {
@@ -354,18 +293,4 @@ class Lost extends Error {}
 
 function senderOf({ envelope: { mailFrom } }: SMTPServerSession): string {
   return mailFrom === false ? '' : mailFrom.address
-}
-
-/** An address that no mail system has: too long, or with dots where none can be. Quoted local parts are not modelled. */
-function impossible({ address }: SMTPServerAddress, enhanced: string): Reply | undefined {
-  const local = address.slice(0, Math.max(address.lastIndexOf('@'), 0))
-  const isPossible = address.length <= 254 && local.length <= 64 && !/^\.|\.\.|\.$/.test(local)
-  return isPossible ? undefined : new Reply(`501 ${enhanced} bad address syntax`)
-}
-
-function unknownParameter({ args }: SMTPServerAddress, known: readonly string[]): Reply | undefined {
-  const names = Object.keys(args || {})
-  return names.every((name) => known.includes(name))
-    ? undefined
-    : new Reply('555 5.5.4 parameter not recognized')
 }
