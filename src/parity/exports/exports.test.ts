@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { parseEnv } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { services as shop } from '../../cli/fixtures/shop.ts'
@@ -78,6 +80,32 @@ describe('the exported pins', () => {
       }),
     )
     expect(readConfig(shop, { env, args: [] }).services.get('mail')).toEqual({ implementation: 'fake' })
+  })
+
+  test('as .env lead to the servers of the Compose file', () => {
+    const env = parseEnv(render('env').join('\n'))
+    const urls = pinnedServices(shop).map(({ container }) => [
+      container?.variable ?? '',
+      container?.url('127.0.0.1', container.hostPort),
+    ])
+    expect(env).toEqual({ PORTSIDE_EXTERNALS: 'fake', ...Object.fromEntries(urls) })
+  })
+
+  test('as .env say the same to a shell and to Node, whatever is in a URL', () => {
+    const hostile = "redis://a:b'c$HOME`d`@localhost/0?x=1&y=~;z=#*"
+    const { sessions } = shop
+    const declared = {
+      sessions: {
+        ...sessions,
+        adapters: [{ ...sessions.adapters[0], engine: 'other', example: hostile }],
+      } as unknown as BoundedService<object>,
+    }
+    const text = render('env', declared).join('\n')
+    const sourced = spawnSync('/bin/sh', ['-c', `set -eu\n${text}\nprintf %s "$SESSIONS_URL"`], {
+      encoding: 'utf8',
+    })
+    expect(sourced).toMatchObject({ status: 0, stderr: '', stdout: hostile.replace("'", '%27') })
+    expect(parseEnv(text).SESSIONS_URL).toBe(sourced.stdout)
   })
 
   test.each([

@@ -126,23 +126,30 @@ const dockerfile: ExportFormat = {
 
 const env: ExportFormat = {
   file: '.env.example',
-  summary: 'every variable that the declaration reads, with an example',
-  render: (services) => [
-    '# "fake" stands in for the services of others; "real" (the default) calls them.',
-    'PORTSIDE_EXTERNALS=fake',
-    ...Object.entries<AnyService>(services).flatMap(([name, service]) => {
-      const examples = service.adapters.map(({ example }) => example)
-      if (service.boundary === 'bounded') {
-        const pin = `${service.adapters[0].engine} ${service.version}`
-        return [`# ${name}: a datastore of this app, ${pin}`, `${urlVariable(name)}=${examples[0]}`]
-      }
-      // Under fake a URL is refused.
-      return [
-        `# ${name}: someone else's service; for PORTSIDE_EXTERNALS=real`,
-        ...examples.map((example) => `# ${urlVariable(name)}=${example}`),
-      ]
-    }),
-  ],
+  summary:
+    'every variable that the declaration reads, with an example: datastores where the Compose file has them',
+  render(services) {
+    const containers = new Map(containersOf(services).map((container) => [container.variable, container]))
+    return [
+      '# "fake" stands in for the services of others; "real" (the default) calls them.',
+      'PORTSIDE_EXTERNALS=fake',
+      ...Object.entries<AnyService>(services).flatMap(([name, service]) => {
+        const variable = urlVariable(name)
+        const examples = service.adapters.map(({ example }) => example)
+        if (service.boundary === 'bounded') {
+          const pin = `${service.adapters[0].engine} ${service.version}`
+          const container = containers.get(variable)
+          const url = container?.url('127.0.0.1', container.hostPort) ?? examples[0] ?? ''
+          return [`# ${name}: a datastore of this app, ${pin}`, assignment(variable, url)]
+        }
+        // Under fake a URL is refused.
+        return [
+          `# ${name}: someone else's service; for PORTSIDE_EXTERNALS=real`,
+          ...examples.map((example) => `# ${assignment(variable, example)}`),
+        ]
+      }),
+    ]
+  },
 }
 
 export const exportFormats: Readonly<Record<string, ExportFormat>> = {
@@ -198,6 +205,11 @@ function variable(name: string, description: string, value: string): readonly st
 /** A string of JSON is one of YAML and HCL, too, as long as it holds no `${`, which no pin or name does. */
 function quoted(text: string): string {
   return JSON.stringify(text)
+}
+
+/** For a shell as well as for those that only look like one; they agree on single quotes with none inside. */
+function assignment(name: string, url: string): string {
+  return `${name}=${/^[\w./:@%+=,?-]*$/.test(url) ? url : `'${url.replaceAll("'", '%27')}'`}`
 }
 
 function snake(name: string): string {
