@@ -235,7 +235,10 @@ export const copyBehaviours: readonly SqlBehaviour[] = [
             throw new RangeError('the source failed to end')
           }
         }
-        await expectPortError(port.copyIn(seats, source(), options), code, { outcome: 'not-applied' })
+        const error = await expectPortError(port.copyIn(seats, source(), options), code)
+        // A busy server may confirm the end of a load later than an aborted call is kept waiting.
+        if (options === undefined) assert.equal(error.outcome, 'not-applied')
+        else assert.notEqual(error.outcome, 'applied')
         await eventually(async () => ended === 1, `the source is told of ${code} at ${at}`)
         assert.deepEqual(await seatIds(port), [])
       }

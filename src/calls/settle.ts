@@ -1,4 +1,5 @@
 /** Waiting for what may never end, for a bounded time. */
+import { setImmediate } from 'node:timers/promises'
 import type { CallAbort } from './abort.ts'
 import { systemClock } from './clock.ts'
 
@@ -35,7 +36,13 @@ export async function withinMs<Value>(
 > {
   let cancel: () => void = () => {}
   const late = new Promise<{ readonly ended: false }>((resolve) => {
-    cancel = systemClock.timer(ms, () => resolve({ ended: false }))
+    // A loop that was held up comes to its timers before the news that has arrived meanwhile. Two turns of it: in the
+    // first it reads, and in the second it has told of what was closed.
+    cancel = systemClock.timer(ms, async () => {
+      await setImmediate()
+      await setImmediate()
+      resolve({ ended: false })
+    })
   })
   try {
     return await Promise.race([promise.then((value) => ({ ended: true as const, value })), late])
