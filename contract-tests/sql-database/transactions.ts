@@ -77,13 +77,13 @@ export const transactionBehaviours: readonly SqlBehaviour[] = [
       await makeSeats(port)
       await port.execute(sql`INSERT INTO seats (id, taken) VALUES (0, '[1,2)')`)
       for (const [statement, code] of failing) {
-        for (const position of [0, 1, 2]) {
+        for (const position of [0, 1, 3]) {
           const call = port.transaction(async (transaction) => {
             for (const step of [0, 1, 2]) {
               if (step === position) await transaction.execute(statement)
               await transaction.execute(sql`INSERT INTO seats (id) VALUES (${step + 1})`)
             }
-            if (position === 2) await transaction.execute(statement)
+            if (position === 3) await transaction.execute(statement)
           })
           await expectPortError(call, code, { outcome: 'not-applied' })
           assert.deepEqual(await seatIds(port), [0], `after ${statement.text} at ${position}`)
