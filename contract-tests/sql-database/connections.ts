@@ -1,5 +1,6 @@
 /** What becomes of the connection that a call used: kept where it is good, replaced where it is not, never held for nobody. */
 import assert from 'node:assert/strict'
+import { setImmediate } from 'node:timers/promises'
 import type { Guarded } from '../../src/calls/guard.ts'
 import type { PortErrorCode } from '../../src/errors.ts'
 import { type SqlStatement, type SqlValue, sql } from '../../src/ports/sql.ts'
@@ -93,10 +94,20 @@ export const connectionBehaviours: readonly SqlBehaviour[] = [
         await makeSeats(port)
         await port.execute(taken)
         const first = await session(port)
-        for (const [what, call] of Object.entries(calls)) {
-          await call(port)
-          assert.equal(await session(port), first, `after ${what} it is another connection`)
+        const warnings: string[] = []
+        const onWarning = ({ name }: Error): void => void warnings.push(name)
+        process.on('warning', onWarning)
+        try {
+          for (const [what, call] of Object.entries(calls)) {
+            await call(port)
+            assert.equal(await session(port), first, `after ${what} it is another connection`)
+          }
+          // Node warns of listeners that pile up on it, in a turn of its own.
+          await setImmediate()
+        } finally {
+          process.off('warning', onWarning)
         }
+        assert.ok(!warnings.includes('MaxListenersExceededWarning'), 'listeners pile up on the connection')
       }),
   },
   {
@@ -148,6 +159,29 @@ export const connectionBehaviours: readonly SqlBehaviour[] = [
           abort.abort()
           assert.deepEqual(await port.one(sql`SELECT 1 AS one`), { one: 1 })
           await expectPortError(reader.next(), 'cancelled')
+        }
+      }),
+  },
+  {
+    id: 'connection/is-not-kept-for-a-call-that-waited-in-vain',
+    sentence:
+      'A call that is aborted while it waits for a connection is not applied, and keeps none from the others.',
+    needs: ['inside'],
+    check: (context) =>
+      withSingle(context, async ({ port }) => {
+        await makeSeats(port)
+        for (let round = 0; round < 3; round += 1) {
+          await port.transaction(async () => {
+            const abort = new AbortController()
+            const { signal } = abort
+            const waiting = [port.execute(taken, { signal }), port.transaction(session, { signal })]
+            const refused = waiting.map((call) =>
+              expectPortError(call, 'cancelled', { outcome: 'not-applied' }),
+            )
+            abort.abort()
+            await Promise.all(refused)
+          })
+          assert.deepEqual(await port.query(sql`SELECT id FROM seats`), [])
         }
       }),
   },

@@ -1,5 +1,6 @@
 /** Savepoints: what fails under one undoes itself only. */
 import assert from 'node:assert/strict'
+import { PortError } from '../../src/errors.ts'
 import { sql } from '../../src/ports/sql.ts'
 import type { SqlQueries, SqlTransaction } from '../../src/ports/sql-database.ts'
 import { expectPortError } from '../expect.ts'
@@ -28,6 +29,33 @@ export const savepointBehaviours: readonly SqlBehaviour[] = [
         await take(transaction, 4)
       })
       assert.deepEqual(await seatIds(port), [1, 3, 4])
+    },
+  },
+  {
+    id: 'savepoint/rejects-with-what-work-throws',
+    sentence: 'What a savepoint’s work throws, of whatever kind, reaches the caller as it is.',
+    async check({ port }) {
+      await makeSeats(port)
+      await port.transaction(async (transaction) => {
+        const kinds = [
+          new Error('no'),
+          'a string',
+          undefined,
+          new PortError({ code: 'rejected', message: 'no' }),
+        ]
+        for (const thrown of kinds) {
+          const call = transaction.savepoint(async (inner) => {
+            await take(inner, 1)
+            throw thrown
+          })
+          const outcome = await call.then(
+            () => 'resolved',
+            (error: unknown) => ({ error }),
+          )
+          assert.ok(typeof outcome === 'object' && outcome.error === thrown, String(thrown))
+        }
+      })
+      assert.deepEqual(await seatIds(port), [])
     },
   },
   {
