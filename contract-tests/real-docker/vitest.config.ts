@@ -4,11 +4,11 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ['contract-tests/*.docker.test.ts'],
+    globalSetup: ['contract-tests/real-docker/pull.setup.ts'],
     // They mostly wait, for the engine and for what runs in it.
     maxWorkers: 2,
     testTimeout: 120_000,
-    // On an ordinary machine this is where the images are pulled.
-    hookTimeout: 600_000,
+    hookTimeout: 120_000,
   },
 })
 
