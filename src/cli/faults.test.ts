@@ -16,10 +16,12 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { query } from '../../contract-tests/servers/clients.setup.ts'
 import { isRoot } from '../servers/account.ts'
+import { run } from '../servers/command.ts'
 import { stopServers } from '../servers/kept.ts'
 import { startServices } from '../servers/services.ts'
 import { datastores, folder, lives, onlyServer, portside, start, toys, up } from './fixtures/commands.ts'
@@ -232,6 +234,32 @@ describe('a full disk', () => {
     expect((await upPostgres({ cwd: disk })).code).toBe(0)
     expect(await query(url, 'select id from kept')).toEqual([{ id: 1 }])
   })
+})
+
+test('servers of tests that linger are found, stopped and come back with what they had', async () => {
+  const tests = ['--directory', join('.portside', 'tests')]
+  const fixture = fileURLToPath(new URL('../testing/fixtures/isolation/servers.ts', import.meta.url))
+  const runTests = async (): Promise<string> => {
+    const args = [fixture, join('.portside', 'tests'), '600000']
+    const env = { ...process.env, PORTSIDE_SERVERS: 'local' }
+    return (
+      (await run(process.execPath, args, { cwd: folder, env })).split('\n').find((line) => /^{/.test(line)) ??
+      ''
+    )
+  }
+  const portOf = (said: string): string => new URL((JSON.parse(said) as { NOTES_URL: string }).NOTES_URL).port
+  const port = portOf(await runTests())
+  const names = ['postgresql-17.10', 'redis-7.0']
+  const status = await portside(['status', ...tests])
+  for (const name of names) expect(status.out).toMatch(new RegExp(`^${name} +running`, 'm'))
+  expect((await portside(['status'])).err).toContain(`portside status ${tests.join(' ')}`)
+  expect(await portside(['down', ...tests])).toMatchObject({
+    code: 0,
+    out: names.map((name) => `${name}: stopped\n`).join(''),
+  })
+  expect((await portside(['status', ...tests])).out).not.toContain('running')
+  expect(portOf(await runTests())).toBe(port)
+  expect(await portside(['reset', '--yes', ...tests])).toMatchObject({ code: 0 })
 })
 
 describe('the programs', () => {
