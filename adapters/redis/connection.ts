@@ -19,6 +19,18 @@ const reconnectGraceMs = 1_500
 /** How long closing waits for the sockets to be gone. */
 const closeMs = 1_000
 
+/** A reply of names and values in turn. */
+export function pairsOf(reply: Reply): ReadonlyMap<string, string> {
+  const items = listOf(reply)
+  const pairs = new Map<string, string>()
+  for (let at = 0; at + 1 < items.length; at += 2) pairs.set(String(items[at]), String(items[at + 1]))
+  return pairs
+}
+
+export function listOf(reply: Reply | undefined): readonly Reply[] {
+  return Array.isArray(reply) ? (reply as readonly Reply[]) : []
+}
+
 /** One command: its name and arguments. */
 export type CommandParts = readonly [name: string, ...args: (string | number | Buffer)[]]
 

@@ -102,6 +102,19 @@ test('of a user with few rights tells what it may, and names what it may not kno
   expect(JSON.stringify(more)).not.toMatch(/canary-secret|[0-9a-f]{64}/)
 })
 
+test('the version is told to a user that may not ask for INFO', async () => {
+  await admin.call('ACL', 'SETUSER', 'no-info', 'on', '>canary-secret', '~*', '+@all', '-info')
+  const parsed = ServiceUrl.parse(url.replace(/\/\/[^@]*@/, '//no-info:canary-secret@'), redis.parameters)
+  if (!('url' in parsed)) throw new Error('no URL')
+  const driver = await redis.open(parsed.url, { service: 'sessions', clock: systemClock })
+  try {
+    const found = await driver.identify({ signal: AbortSignal.timeout(20_000) })
+    expect(found).toEqual({ engine: 'redis', version: expect.stringMatching(/^7\.0\.\d+$/) })
+  } finally {
+    await driver.close()
+  }
+})
+
 test('tells of what a user may besides, by selectors of its own', async () => {
   await admin.call('ACL', 'SETUSER', 'app', 'on', '>canary-secret', '+@all', '~app:*', '(%R~shared:* +get)')
   const { facts } = await fingerprintOf(url.replace(/\/\/[^@]*@/, '//app:canary-secret@'))

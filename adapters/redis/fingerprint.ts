@@ -6,7 +6,14 @@
  */
 import type { Redis } from 'ioredis'
 import type { Fact, FactDrift, Fingerprint, Severity } from '../../src/adapter.ts'
-import { type CommandParts, isCluster, type RedisConnection, type Reply } from './connection.ts'
+import {
+  type CommandParts,
+  isCluster,
+  listOf,
+  pairsOf,
+  type RedisConnection,
+  type Reply,
+} from './connection.ts'
 
 /** Fields of INFO: the name of the fact, and how much a difference matters. */
 const infoFields: Readonly<Record<string, readonly [name: string, severity: Severity]>> = {
@@ -147,18 +154,6 @@ function wordsOf(value: Reply): string {
 function infoOf(text: string): ReadonlyMap<string, string> {
   const lines = [...text.matchAll(/^(\w+):(.*?)\r?$/gm)]
   return new Map(lines.map(([, name = '', value = '']) => [name, value]))
-}
-
-/** A reply of names and values in turn. */
-function pairsOf(reply: Reply): ReadonlyMap<string, string> {
-  const items = listOf(reply)
-  const pairs = new Map<string, string>()
-  for (let at = 0; at + 1 < items.length; at += 2) pairs.set(String(items[at]), String(items[at + 1]))
-  return pairs
-}
-
-function listOf(reply: Reply | undefined): readonly Reply[] {
-  return Array.isArray(reply) ? (reply as readonly Reply[]) : []
 }
 
 /**
