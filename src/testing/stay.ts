@@ -1,4 +1,5 @@
 /** One test's time on its places: attached when it begins, closed and given up when it ends, even in the midst of beginning. */
+import { withinMs } from '../calls/settle.ts'
 import type { Services } from '../services/declare.ts'
 import { type AttachedForTest, attachForTest, type TestAttachOptions } from './index.ts'
 import type { PlacesSupply, TestPlaces } from './places.ts'
@@ -43,6 +44,9 @@ export class LodgingOfFile implements Lodging {
   }
 }
 
+/** How long a failed test's calls may go on. Those of one that ran out of time end with its connections to the places. */
+const patienceMs = 500
+
 export class Stay<M extends Services> {
   readonly attached: Promise<AttachedForTest<M>>
   readonly #lodging: Lodging
@@ -59,11 +63,13 @@ export class Stay<M extends Services> {
   /** @param failed the name of the test, where it failed */
   async end(failed: string | undefined): Promise<void> {
     const attached = await this.attached.catch(() => undefined)
+    const closed = attached?.app.close() ?? Promise.resolve()
     try {
-      await attached?.app.close()
+      await (failed === undefined ? closed : withinMs(patienceMs, closed))
     } finally {
       const places = await this.#places.catch(() => undefined)
       if (places !== undefined) await this.#lodging.leave(places, failed)
     }
+    await closed
   }
 }
