@@ -7,7 +7,7 @@
 #   images.sh          DOCKER_HOST names the engine; needs root
 #
 # The files of the base system are kept in ${XDG_CACHE_HOME:-~/.cache}/portside/docker. Ends with status 3 and the reason
-# where this machine cannot have images: no mirror of Debian, or an engine that cannot run a container.
+# where this machine cannot have images: no mirror of Debian, or an engine that cannot hold one or run a container.
 set -euo pipefail
 export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin
@@ -53,7 +53,7 @@ if [[ ! -f $base ]]; then
   rm -rf --one-file-system "$work/base"
 fi
 
-docker import "$base" portside-base >/dev/null
+said=$(docker import "$base" portside-base 2>&1) || none "the engine takes no image: $said"
 said=$(docker run --rm portside-base true 2>&1) || none "the engine cannot run a container: $said"
 # Names the image after the version that is really in it, and after the versions that it holds for.
 make() { # CONTEXT NAME TAGS...     reads the Dockerfile; the files are in CONTEXT/root
