@@ -8,7 +8,8 @@ import { compareUtf8 } from '../../src/calls/arguments.ts'
 import type { Clock } from '../../src/calls/clock.ts'
 import type { ObjectAttributes } from '../../src/ports/object-storage.ts'
 import type { CorsRule } from '../emulators/s3/cors.ts'
-import { type Content, ContentStore, type ContentStoreOptions } from './contents.ts'
+import { ContentStore, type ContentStoreOptions } from './contents.ts'
+import type { Content } from './pieces.ts'
 
 /** Base64 by algorithm, as S3 names it; of several parts' checksums with `-N`. */
 export type Checksums = Readonly<Record<string, string>>

@@ -3,7 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { pattern, streamOf } from '../../contract-tests/object-storage/samples.ts'
 import { readBytes } from '../../src/calls/bytes.ts'
-import { Content, ContentStore } from './contents.ts'
+import { ContentStore } from './contents.ts'
+import { Content } from './pieces.ts'
 
 const small = { largestInMemoryBytes: 100, memoryBytes: 300 }
 

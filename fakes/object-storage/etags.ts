@@ -1,6 +1,6 @@
 /** Etags as S3 makes them: the MD5 of the bytes, or of the MD5s of the parts with their number. */
 import { createHash, type Hash } from 'node:crypto'
-import type { Content } from './contents.ts'
+import type { Content } from './pieces.ts'
 
 /** The etag of bytes as they pass that are uploaded in parts of one size where there are more than that. */
 export class EtagHash {

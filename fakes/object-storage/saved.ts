@@ -9,7 +9,8 @@ import { join } from 'node:path'
 import { ObjectStorage } from '../../src/ports/object-storage.ts'
 import { corruptState, readStateFile, stateFileName, writeStateFile } from '../state-file.ts'
 import type { Bucket, ObjectVersion, Upload, UploadedPart } from './bucket.ts'
-import { Content, linkOrCopy, type Piece, type Stretch } from './contents.ts'
+import { linkOrCopy } from './contents.ts'
+import { Content, type Piece, type Stretch } from './pieces.ts'
 
 /** Shorter pieces stand in the state itself. */
 const inlineBytes = 16 * 1024

@@ -6,7 +6,7 @@ import type {
   ObjectVersion,
   Tags,
 } from '../../object-storage/bucket.ts'
-import type { Content } from '../../object-storage/contents.ts'
+import type { Content } from '../../object-storage/pieces.ts'
 import type { HttpReply, HttpRequest } from '../http.ts'
 import { type ChecksumAlgorithm, checksumAlgorithms, checksumElement, checksumHeader } from './checksums.ts'
 import type { Dialect } from './dialects.ts'

@@ -1,7 +1,7 @@
 /** CompleteMultipartUpload: parts that become an object, whose bytes stay where they are. */
 import type { Checksums, ChecksumType, PartInfo, Upload, UploadedPart } from '../../object-storage/bucket.ts'
-import { Content } from '../../object-storage/contents.ts'
 import { partsEtag } from '../../object-storage/etags.ts'
+import { Content } from '../../object-storage/pieces.ts'
 import { checksumElements, type Operation, readBody, type S3Call, xmlReply } from './call.ts'
 import {
   type ChecksumAlgorithm,

@@ -1,7 +1,7 @@
 /** Copies: CopyObject, and what UploadPartCopy has in common with it. Content is shared, never copied. */
 import { createHash } from 'node:crypto'
 import type { Bucket, Checksums, ObjectDescription, ObjectVersion } from '../../object-storage/bucket.ts'
-import type { Content } from '../../object-storage/contents.ts'
+import type { Content } from '../../object-storage/pieces.ts'
 import { parseCopySource } from './address.ts'
 import {
   checksumElements,
