@@ -8,6 +8,9 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { services } from './services.ts'
 import { adminToken, startDatastores } from './shop.setup.ts'
 
+// Each starts servers and a program, which takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
+
 interface Program {
   readonly child: ChildProcess
   /** Every line of its standard output, as the JSON it must be. */
@@ -52,7 +55,7 @@ async function serve() {
       expect(line, program.output()).toBeDefined()
       return new URL(String(line?.url))
     },
-    { timeout: 15_000 },
+    { timeout: 60_000 },
   )
   return { app, env, program, url }
 }
@@ -147,6 +150,38 @@ test('a release whose migrations have not run takes no traffic, and says which',
   )
   expect(program.output()).toMatch(/orders is not ready: 1 migration not run: 0001_shop/)
   expect(program.output()).not.toContain('serving')
+})
+
+test('a mail server that is down keeps no release from its traffic, and is told of', async () => {
+  const { env } = await startDatastores()
+  const secret = 'canary-password'
+  // Nothing listens on port 1.
+  const program = run({
+    ...env,
+    PORT: '0',
+    PORTSIDE_EXTERNALS: 'real',
+    RECEIPTS_URL: `s3://key:${secret}@receipts?endpoint=${encodeURIComponent('http://127.0.0.1:1')}`,
+    MAIL_URL: `smtp://shop:${secret}@127.0.0.1:1`,
+    SOCIAL_URL: `x+http://bearer:${secret}@127.0.0.1:1`,
+    PRINTER_URL: `print-shop+http://key:${secret}@127.0.0.1:1`,
+  })
+  await vi.waitFor(
+    () =>
+      expect(
+        program.lines().map(({ message }) => message),
+        program.output(),
+      ).toContain('serving'),
+    { timeout: 60_000 },
+  )
+  const told = program.lines().filter(({ message }) => message === 'no-go')
+  expect(told.map(({ service, rung, code }) => [service, rung, code])).toContainEqual([
+    'mail',
+    'tcp',
+    'unavailable',
+  ])
+  program.child.kill('SIGTERM')
+  expect(await program.exit).toBe(0)
+  expect(program.output()).not.toContain(secret)
 })
 
 test('a wrong setting ends with 1 and shows no value', async () => {
