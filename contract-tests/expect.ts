@@ -35,3 +35,11 @@ export async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]>
   for await (const item of items) all.push(item)
   return all
 }
+
+/**
+ * Whether no key in `value` is one backslash. After such a key V8's own `JSON.parse` takes others that are one escape, as
+ * `"\n"`, for it (nodejs/node#63785), which no adapter can help.
+ */
+export function hasNoBackslashKey(value: unknown): boolean {
+  return !JSON.stringify(value).includes('"\\\\":')
+}

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type { PortErrorCode } from '../../src/errors.ts'
 import type { CallOptions } from '../../src/port.ts'
 import { type SqlValue, sql } from '../../src/ports/sql.ts'
-import { collect, expectPortError } from '../expect.ts'
+import { collect, expectPortError, hasNoBackslashKey } from '../expect.ts'
 import { currentSchema, eventually, makeSeats, type SqlBehaviour, seatIds, withOther } from './seats.ts'
 
 const seats = { table: 'seats', columns: ['id', 'price'] }
@@ -70,7 +70,7 @@ export const copyBehaviours: readonly SqlBehaviour[] = [
         fc.double(),
         fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
         fc.array(fc.option(texts, { nil: undefined })),
-        fc.dictionary(fc.string(), fc.integer()),
+        fc.dictionary(fc.string(), fc.integer()).filter(hasNoBackslashKey),
       )
       const columns = ['id', 't', 'b', 'd', 'f', 'n', 'l', 'j']
       await fc.assert(

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { redis } from '../../adapters/redis/index.ts'
+import { hasNoBackslashKey } from '../../contract-tests/expect.ts'
 import { type FreshPlace, freshRedis } from '../../contract-tests/servers.ts'
 import { systemClock } from '../calls/clock.ts'
 import { type Guarded, guard } from '../calls/guard.ts'
@@ -95,7 +96,7 @@ describe('a typed view', () => {
     // Not `z.json()`: as a guard of its own, zod leaves keys named `__proto__` out of what it answers.
     const anything = typedView(store, z.any(), { prefix: 'json:' })
     await fc.assert(
-      fc.asyncProperty(fc.jsonValue({ stringUnit: 'binary' }), async (value) => {
+      fc.asyncProperty(fc.jsonValue({ stringUnit: 'binary' }).filter(hasNoBackslashKey), async (value) => {
         // JSON has no -0 and strings with lone surrogates are refused.
         const json = JSON.parse(JSON.stringify(value).replaceAll('-0,', '0,'))
         if (!JSON.stringify(json).isWellFormed() || /\\ud[89a-f]/i.test(JSON.stringify(json))) return
