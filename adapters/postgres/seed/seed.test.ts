@@ -358,6 +358,30 @@ describe('what cannot be met', () => {
     expect(await count('fine')).toBe(0)
   })
 
+  test('for a few rows that nothing refers to leaves those out, and says so', async () => {
+    await ask(`
+      CREATE TABLE users (id int PRIMARY KEY);
+      CREATE TABLE friends (a int REFERENCES users, b int REFERENCES users, PRIMARY KEY (a, b), CHECK (a < b))`)
+    const { tables, digest } = await seed({ rows: 60 })
+    const [friends] = tables
+    expect(friends?.rows).toBeLessThan(60)
+    expect(friends?.rows).toBeGreaterThanOrEqual(45)
+    expect(friends?.note).toBe(
+      `for ${60 - (friends?.rows ?? 0)} more nothing was found that meets friends_check`,
+    )
+    expect(await count('friends')).toBe(friends?.rows)
+    const rows = await dump('friends')
+    expect((await seed({ rows: 60, existing: 'replace' })).digest).toBe(digest)
+    expect(await dump('friends')).toEqual(rows)
+    // Not where they may be referred to.
+    await ask('CREATE TABLE gifts (a int NOT NULL, b int NOT NULL, FOREIGN KEY (a, b) REFERENCES friends)')
+    await refused(
+      seed({ rows: 60, existing: 'replace' }),
+      /friends: \d+ of 60 rows do not meet friends_check/,
+    )
+    expect(await dump('friends')).toEqual(rows)
+  })
+
   test('and is refused by the database leaves nothing behind', async () => {
     await ask(`
       CREATE TABLE first (id int PRIMARY KEY);

@@ -24,7 +24,7 @@ import type { Random } from './random.ts'
 import { columnsRefused } from './refusal.ts'
 import { NoAgreement, Rows } from './rows.ts'
 import { readSchema, type Schema, type Table } from './schema.ts'
-import { CheckUnmet, trySample, write } from './write.ts'
+import { CheckUnmet, trySample, type Unmet, write } from './write.ts'
 
 /** Raised whenever the rows of a seed change. */
 const generation = 2
@@ -96,9 +96,9 @@ export async function seed(url: ServiceUrl, options: SeedOptions = {}): Promise<
       },
     }
     refuseProblems(await trySample(plan, writing), url)
-    const { digest } = await write(plan, writing)
+    const { digest, lacking } = await write(plan, writing)
     await client.query('COMMIT')
-    return { ...reportOf(plan), digest, elapsedMs: Date.now() - started }
+    return { ...reportOf(plan, lacking), digest, elapsedMs: Date.now() - started }
   } catch (error) {
     if (signal?.aborted) throw stopped(error)
     throw failure(error, url, schema)
@@ -274,13 +274,24 @@ function fakerOn(random: Random, english: Faker, referenceDate: number): Faker {
   return made
 }
 
-function reportOf({ tables }: Plan): Pick<SeedReport, 'tables'> {
+function reportOf({ tables }: Plan, lacking: ReadonlyMap<TablePlan, Unmet>): Pick<SeedReport, 'tables'> {
   return {
-    tables: tables.map(({ table, rows, kept, note }) => ({
-      name: table.name,
-      rows: kept ? 0 : rows,
-      ...(kept ? { note: 'kept as it was' } : note === undefined ? {} : { note }),
-    })),
+    tables: tables.map((each) => {
+      const { table, rows, kept, note } = each
+      if (kept) return { name: table.name, rows: 0, note: 'kept as it was' }
+      const left = lacking.get(each)
+      const notes = [
+        ...(note === undefined ? [] : [note]),
+        ...(left === undefined
+          ? []
+          : [`for ${left.rows} more nothing was found that meets ${left.check.name}`]),
+      ]
+      return {
+        name: table.name,
+        rows: rows - (left?.rows ?? 0),
+        ...(notes.length === 0 ? {} : { note: notes.join('; ') }),
+      }
+    }),
   }
 }
 

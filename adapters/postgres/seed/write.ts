@@ -26,7 +26,7 @@ export interface Writing {
 }
 
 /** A check that rows of a sample did not meet. */
-interface Unmet {
+export interface Unmet {
   readonly check: Check
   readonly rows: number
 }
@@ -38,8 +38,9 @@ export async function trySample(plan: Plan, writing: Writing): Promise<string[]>
     if (table.open.length === 0) continue
     const count = Math.min(table.rows, sampleSize)
     const layout = await layOut(table, writing)
-    const { unmet } = await layout.settle(0, count)
+    const { unmet, failing } = await layout.settle(0, count)
     await layout.drop()
+    if (mayLack(plan, table, failing.length, count)) continue
     problems.push(...unmet.map((each) => sentence(table, each, count)))
   }
   return problems
@@ -55,17 +56,31 @@ function sentence({ table }: TablePlan, { check, rows }: Unmet, of: number): str
   )
 }
 
+/**
+ * Whether so many rows of a table may be left out, for which nothing was found that meets its checks: those of pairs in
+ * order that begin with the last, as an example. Not where others may refer to them, and not where it is more than a quarter.
+ */
+function mayLack(plan: Plan, table: TablePlan, lacking: number, of: number): boolean {
+  const isReferredTo = plan.tables.some(({ references }) =>
+    references.some(({ target }) => plan.tables[target] === table),
+  )
+  return !isReferredTo && lacking * 4 <= of
+}
+
 /** A check that could not be met for a row, after the sample had. */
 export class CheckUnmet extends Error {}
 
 export interface Written {
   /** Of all that was sent, in its order. */
   readonly digest: string
+  /** How many rows of a table were left out, and the check that they would not have met. */
+  readonly lacking: ReadonlyMap<TablePlan, Unmet>
 }
 
 /** @throws CheckUnmet where a row meets a check in no try */
 export async function write(plan: Plan, writing: Writing): Promise<Written> {
   const hash = createHash('sha256')
+  const lacking = new Map<TablePlan, Unmet>()
   for (const step of plan.order) {
     const together = step.length > 1 || step.some(refersAhead)
     const held: { table: TablePlan; layout: Layout }[] = []
@@ -74,7 +89,7 @@ export async function write(plan: Plan, writing: Writing): Promise<Written> {
       if (!together && table.open.length === 0) await copyAll(table, table.table.sqlName, writing, hash)
       else {
         const layout = await layOut(table, writing)
-        await fill(table, layout, together, writing, hash)
+        await fill(plan, table, layout, together, writing, hash, lacking)
         if (together) held.push({ table, layout })
         else await layout.drop()
       }
@@ -91,7 +106,7 @@ export async function write(plan: Plan, writing: Writing): Promise<Written> {
     }
   }
   await setSequences(plan, writing.client)
-  return { digest: hash.digest('hex') }
+  return { digest: hash.digest('hex'), lacking }
 }
 
 /** Whether a row may refer to a later one of its own table. */
@@ -157,19 +172,28 @@ function insertFrom(table: TablePlan, source: string): string {
 }
 
 async function fill(
+  plan: Plan,
   table: TablePlan,
   layout: Layout,
   together: boolean,
   { client, rows, onRows }: Writing,
   hash: ReturnType<typeof createHash>,
+  lacking: Map<TablePlan, Unmet>,
 ): Promise<void> {
   for (let from = 0; from < table.rows; from += batchSize) {
     const to = Math.min(table.rows, from + batchSize)
-    const { unmet, lines, refusals } = await layout.settle(from, to)
+    const { unmet, failing, lines, refusals } = await layout.settle(from, to)
     const [first] = unmet
-    if (first !== undefined) throw new CheckUnmet(sentence(table, first, to - from))
+    if (first !== undefined) {
+      if (!mayLack(plan, table, failing.length, to - from))
+        throw new CheckUnmet(sentence(table, first, to - from))
+      await client.query(`DELETE FROM ${layout.asked} WHERE ${rowColumn} = ANY ($1)`, [failing])
+      for (const row of failing) lines.delete(row)
+      const { check, rows: before } = lacking.get(table) ?? { check: first.check, rows: 0 }
+      lacking.set(table, { check, rows: before + failing.length })
+    }
     for (const [row, own] of refusals) rows.settled(table, row, own)
-    for (let row = from; row < to; row += 1) hash.update(`${lines.get(row)}\n`)
+    for (let row = from; row < to; row += 1) if (lines.has(row)) hash.update(`${lines.get(row)}\n`)
     if (together) await client.query(`INSERT INTO ${layout.whole} SELECT * FROM ${layout.asked}`)
     else await client.query(insertFrom(table, layout.asked))
     onRows(table, to - from)
@@ -188,7 +212,9 @@ interface Layout {
     to: number,
   ): Promise<{
     readonly unmet: readonly Unmet[]
-    readonly lines: ReadonlyMap<number, string>
+    /** The rows that do not meet one. */
+    readonly failing: readonly number[]
+    readonly lines: Map<number, string>
     /** Of rows that were refused. */
     readonly refusals: ReadonlyMap<number, Refusals>
   }>
@@ -247,9 +273,9 @@ async function layOut(table: TablePlan, { client, rows }: Writing): Promise<Layo
         .map((row) => `${row}${table.fills.length === 0 ? '' : `\t${lines.get(row)}`}\n`)
         .join('')
       await copy(client, `${asked} (${names})`, [Buffer.from(text)])
-      if (refused.length === 0) return { unmet: [], lines, refusals }
+      if (refused.length === 0) return { unmet: [], failing: [], lines, refusals }
       const { rows: found } = await client.query<{ row: number; refused: number[] }>(question)
-      if (found.length === 0) return { unmet: [], lines, refusals }
+      if (found.length === 0) return { unmet: [], failing: [], lines, refusals }
       // Only what is refused is made anew: what another check has taken need not be found again.
       const columnsOf = (each: { readonly refused: readonly number[] }): number[] => {
         const columns = each.refused.flatMap((index) => table.open[index]?.columns ?? [])
@@ -260,7 +286,7 @@ async function layOut(table: TablePlan, { client, rows }: Writing): Promise<Layo
           const count = found.filter((each) => each.refused.includes(index)).length
           return count === 0 ? [] : [{ check, rows: count }]
         })
-        return { unmet, lines, refusals }
+        return { unmet, failing: found.map(({ row }) => row), lines, refusals }
       }
       wanting = found.map(({ row }) => row)
       for (const each of found) {
