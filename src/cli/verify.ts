@@ -15,6 +15,8 @@ import { type Command, exitCodes, type Terminal, UsageError } from './command.ts
 import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
 import { type AnyContract, contractOf, type Verification, verification } from './rooms.ts'
 import { checkEvidence } from './verify-evidence.ts'
+import { daysOf, type Really, rateOf, reallyOf, serverOf } from './verify-options.ts'
+import { lineOf, tellReport } from './verify-report.ts'
 import { version } from './version.ts'
 
 const options = {
@@ -136,79 +138,13 @@ async function runVerification(
       onResult: (result, position, total) =>
         terminal.tell(`[${String(position).padStart(String(total).length)}/${total}] ${lineOf(result)}`),
     })
-    return tellReport(name, report, values.json ?? false, terminal, stop)
+    return tellReport(name, report, values.json ?? false, terminal, stop.exitCode)
   } finally {
     stop.release()
   }
 }
 
 type PlaceMaker = NonNullable<Awaited<ReturnType<Verification['places']['placeMakerOf']>>>
-type Report = Awaited<ReturnType<Verification['verifying']['verify']>>
-type Result = Report['results'][number]
-
-function lineOf(result: Result): string {
-  switch (result.outcome) {
-    case 'passed':
-      return `passed   ${result.id}`
-    case 'skipped':
-      return `skipped  ${result.id}: ${result.reason}`
-    case 'diverged':
-      return `diverged ${result.id}: ${result.divergence.difference} (${result.divergence.reason})`
-    case 'failed':
-      return `FAILED   ${result.id}: ${messageOf(result.error)}`
-  }
-}
-
-/** A `PortError`'s message holds no secret; an assertion's shows what the contract itself put there. */
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-function tellReport(
-  name: string,
-  report: Report,
-  json: boolean,
-  { print, tell }: Terminal,
-  stop: Stop,
-): number {
-  const count = (outcome: Result['outcome']): number =>
-    report.results.filter((result) => result.outcome === outcome).length
-  const counts = {
-    passed: count('passed'),
-    failed: count('failed'),
-    diverged: count('diverged'),
-    skipped: count('skipped'),
-  }
-  const { server, problems, evidence, interrupted } = report
-  if (json) {
-    const results = report.results.map((result) => {
-      const { id, outcome } = result
-      if (result.outcome === 'failed') return { id, outcome, reason: messageOf(result.error) }
-      if (result.outcome === 'diverged') return { id, outcome, reason: result.divergence.difference }
-      return result.outcome === 'skipped' ? { id, outcome, reason: result.reason } : { id, outcome }
-    })
-    const { subject, kind, contract } = report
-    const about = { subject, kind, server, contract, interrupted }
-    print(JSON.stringify({ ...about, counts, results, problems, evidence }))
-  } else {
-    const on =
-      report.kind === 'emulator'
-        ? 'an emulator, which confirms nothing of a real server'
-        : server === undefined
-          ? 'a server that does not say which it is'
-          : `${server.product} ${server.version}`
-    const parts = Object.entries(counts).map(([outcome, number]) => `${number} ${outcome}`)
-    print(`${name} on ${on}: ${parts.join(', ')}`)
-    if (evidence !== undefined) print(`evidence: ${evidence}`)
-  }
-  for (const problem of problems) tell(problem)
-  if (interrupted) {
-    tell('cut short; its place was removed; go on with --resume')
-    return stop.exitCode
-  }
-  return counts.failed > 0 || problems.length > 0 ? exitCodes.failed : exitCodes.ok
-}
-
 function attachedTo(
   name: string,
   config: Config,
@@ -236,36 +172,6 @@ function itself(really: Really | undefined): PlaceMaker {
     openUnreachable: connection.openUnreachable,
     remove: async () => {},
   })
-}
-
-interface Really {
-  readonly sender?: string | undefined
-  readonly recipient?: string | undefined
-  readonly account?: string | undefined
-}
-
-/** Consent must name what it is for, and nothing else. */
-function reallyOf(values: Values, { port }: AnyService): Really | undefined {
-  const { really = false, sender, recipient, account } = values
-  const given = [sender, recipient, account].some((value) => value !== undefined)
-  if (!really) {
-    if (given) throw new UsageError('--sender, --recipient and --account are for --really')
-    return undefined
-  }
-  if (port.name === 'mailer') {
-    if (sender === undefined || recipient === undefined || account !== undefined) {
-      throw new UsageError('--really sends real mail: name --sender and --recipient, addresses of your own')
-    }
-    for (const address of [sender, recipient]) {
-      if (!/^[^\s@<>]+@[^\s@<>]+$/.test(address))
-        throw new UsageError('--sender and --recipient are bare addresses')
-    }
-  } else if (port.name === 'social-publisher') {
-    if (account === undefined || sender !== undefined || recipient !== undefined) {
-      throw new UsageError('--really publishes real posts: name the account with --account')
-    }
-  } else if (given) throw new UsageError(`--sender, --recipient and --account mean nothing to "${port.name}"`)
-  return { sender, recipient, account }
 }
 
 async function loadContract(
@@ -301,24 +207,6 @@ function isLocal(url: ServiceUrl): boolean {
 
 function kebab(service: string): string {
   return urlFlag(service).slice(2, -'-url'.length)
-}
-
-function serverOf(text: string): { readonly product: string; readonly version: string } {
-  const [, product, told] = /^([a-z0-9][a-z0-9-]{0,60})@([\w.:+~-]{1,60})$/.exec(text) ?? []
-  if (product !== undefined && told !== undefined) return { product, version: told }
-  throw new UsageError('--server is PRODUCT@VERSION, such as ceph-rgw@16.2.15')
-}
-
-function rateOf(text: string): number {
-  const rate = Number(/^(\d{1,6}(?:\.\d{1,3})?)(?:\/s)?$/.exec(text)?.[1])
-  if (rate > 0) return rate
-  throw new UsageError('--rate is a number of calls a second, such as 20/s')
-}
-
-function daysOf(text: unknown): number {
-  const days = Number(/^(\d{1,5})d$/.exec(String(text))?.[1])
-  if (Number.isNaN(days)) throw new UsageError('--max-age is a number of days, such as 30d')
-  return days
 }
 
 /** The first signal ends the run in order; the next one ends the process. */
