@@ -226,7 +226,7 @@ export interface MigrationState {
   readonly unknown: readonly string[]
 }
 
-/** Starts real servers of one engine, at a pinned version, on loopback, without Docker. */
+/** Starts real servers of one engine, at a pinned version, on loopback: in a container or as a process. */
 export interface DatastoreServer {
   readonly engine: string
   /**

@@ -1,4 +1,4 @@
-/** Real datastores for development and test, without Docker; and what it takes to teach it another engine. */
+/** Real datastores for development and test, in containers or without; and what it takes to teach it another engine. */
 export type { DatastoreServer, RunningServer, StartOptions } from '../adapter.ts'
 export { canUse, isRoot, ownerOf, unprivilegedAccount } from './account.ts'
 export { cached, cacheFolder, makeCache } from './cache.ts'
