@@ -81,7 +81,7 @@ async function load(
     copy.destroy()
     // Of a connection that is gone there is no answer to wait for.
     if (!endsConnection(error)) await untilAborted(closed, AbortSignal.timeout(giveUpMs)).catch(() => {})
-    throw stop.aborted && error === stop.reason ? notSent(error) : error
+    throw error
   } finally {
     stop.removeEventListener('abort', onStop)
     // Not awaited: a source that hangs would hang here as well.
