@@ -196,6 +196,14 @@ describe('a seed that cannot be had is told, with the service', () => {
   })
 })
 
+test.each([
+  ['a seed that is none', { seed: './seed.ts' }],
+  ['a seed without a key', { seed: { apply: async () => {} } }],
+  ['an unknown option', { seeds: false }],
+])('%s is refused before a server is asked', async (_, options) => {
+  await expect(take(undefined, options as never)).rejects.toMatchObject({ code: 'invalid-argument' })
+})
+
 describe('a migration that needs an extension', () => {
   const installed = "select extname from pg_extension where extname <> 'plpgsql' order by 1"
 

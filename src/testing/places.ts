@@ -340,7 +340,16 @@ function checkDatastores(
         `the tests' options of "${name}" know no "${unknown}"; they are ${known.join(', ')}`,
       )
     }
+    const { seed } = options as { readonly seed?: unknown }
+    if (seed !== undefined && seed !== false && !isSeed(seed)) {
+      throw invalidArgument(`the tests' seed of "${name}" must be { key, apply } or false`)
+    }
   }
+}
+
+function isSeed(value: unknown): boolean {
+  const { key, apply } = (value ?? {}) as { readonly key?: unknown; readonly apply?: unknown }
+  return typeof key === 'string' && typeof apply === 'function'
 }
 
 /** What the egress guard must let pass: servers that were named, wherever they are. */

@@ -25,6 +25,8 @@ export function types(): void {
         },
       },
     })
+    // Nothing, though the service declares a seed.
+    declare(services, { datastores: { orders: { seed: false } } })
     // @ts-expect-error a service of someone else has a fake, no datastore
     declare(services, { datastores: { mail: {} } })
     // @ts-expect-error tests never have a superuser
