@@ -1,4 +1,5 @@
 /** A command that is cut short, at each of its steps: nothing half-made is left, and the next one goes on. */
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -14,12 +15,20 @@ import { describe, expect, test, vi } from 'vitest'
 import { serversIn, stopServers } from '../servers/kept.ts'
 import { takeLock } from '../servers/lock.ts'
 import { identifyProcess } from '../servers/processes.ts'
-import { datastores, folder, lives, portside, start, toys, up } from './fixtures/commands.ts'
+import {
+  dataOf,
+  datastores,
+  folder,
+  lives,
+  postgresAlone,
+  start,
+  toys,
+  up,
+  upPostgres,
+} from './fixtures/commands.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
-/** Redis, the other datastore of the declaration, is said to be elsewhere. */
-const postgresAlone = { SESSIONS_URL: 'redis://127.0.0.1:1/0' }
 const signals = [
   ['SIGINT', 130],
   ['SIGKILL', null],
@@ -57,26 +66,21 @@ function processesHere(): string[] {
 
 // Where each process works is a file on Linux alone.
 describe.runIf(process.platform === 'linux')('up that is cut short', () => {
-  const steps: readonly [step: string, reached: () => boolean][] = [
+  const steps: readonly [step: string, reached: (told: string) => boolean][] = [
     ['the data folder is being made', there('postgresql-17', 'data.unfinished', 'base')],
     ['the data folder was made', there('postgresql-17', 'data')],
     ['the server was started', there('postgresql-17', 'server.json')],
-    ['migrations are applied', () => told.includes('orders: applying')],
+    ['migrations are applied', (told) => told.includes('orders: applying')],
   ]
-  let told = ''
 
   const cases = steps.flatMap(([step, reached]) =>
     signals.map(([signal, code]) => ({ step, reached, signal, code })),
   )
   test.each(cases)('by $signal when $step', async ({ reached, signal, code }) => {
-    told = ''
-    const { child, ended } = start(['up', '--services', datastores], {
+    const { child, err, ended } = start(['up', '--services', datastores], {
       env: { ...postgresAlone, TEST_MIGRATION: 'waits' },
     })
-    child.stderr?.on('data', (text) => {
-      told += String(text)
-    })
-    await expect.poll(reached, { timeout: 60_000, interval: 5 }).toBe(true)
+    await expect.poll(() => reached(err()), { timeout: 60_000, interval: 5 }).toBe(true)
     child.kill(signal)
     expect((await ended).code).toBe(code)
     if (signal !== 'SIGKILL') {
@@ -85,7 +89,7 @@ describe.runIf(process.platform === 'linux')('up that is cut short', () => {
       expect(states.filter((state) => state !== 'stopped')).toEqual([])
     }
     // At once: what the killed one had started may be at work still.
-    const next = await portside(['up', '--services', datastores], { env: postgresAlone })
+    const next = await upPostgres()
     expect(next, next.err).toMatchObject({ code: 0 })
     expect(next.out).toMatch(/orders +postgresql 17\.10 on 127\.0\.0\.1:\d+ +(started|ran already)/)
     expect(unfinishedIn(at())).toEqual([])
@@ -100,12 +104,8 @@ describe.runIf(process.platform === 'linux')('up that is cut short', () => {
   ] as const)('by %s while it waits for another leaves that its lock', async (signal, code) => {
     mkdirSync(at())
     const lock = await takeLock(at('lock'), { waitMs: 0 })
-    const { child, ended } = start(['up', '--services', toys])
-    let told = ''
-    child.stderr?.on('data', (text) => {
-      told += String(text)
-    })
-    await expect.poll(() => told, { timeout: 30_000 }).toContain(`waiting for process ${process.pid}`)
+    const { child, err, ended } = start(['up', '--services', toys])
+    await expect.poll(err, { timeout: 30_000 }).toContain(`waiting for process ${process.pid}`)
     child.kill(signal)
     expect((await ended).code).toBe(code)
     expect(JSON.parse(readFileSync(at('lock'), 'utf8'))).toEqual(identifyProcess(process.pid))
@@ -151,5 +151,40 @@ describe.runIf(process.platform === 'linux')('up that is cut short', () => {
     const left = readdirSync(cache).filter((name) => name.endsWith('.tmp'))
     expect(left).toHaveLength(signal === 'SIGKILL' ? 1 : 0)
     expect(unfinishedIn(at()).filter((path) => signal !== 'SIGKILL' || !path.endsWith('lock'))).toEqual([])
+  })
+})
+
+describe('a command that is cut short', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    'by %s while a server comes up leaves no process, and the next one starts it',
+    async (signal, code) => {
+      const { child, err, ended } = start(['up', '--services', toys], { env: { TOY_MODE: 'never-ready' } })
+      const pidFile = join(dataOf('toy-1'), 'pid')
+      await expect.poll(() => existsSync(pidFile), { timeout: 20_000 }).toBe(true)
+      // What takes long is told.
+      await expect.poll(err, { timeout: 20_000 }).toContain('waiting for Toy to be ready')
+      const pid = Number(readFileSync(pidFile, 'utf8'))
+      child.kill(signal)
+      expect((await ended).code).toBe(code)
+      expect(lives(pid)).toBe(false)
+      expect(readdirSync(join(folder, '.portside'))).not.toContain('lock')
+      expect((await up()).out).toContain('started')
+    },
+  )
+
+  test('by SIGKILL while a server comes up takes that with it, and its locks are void', async () => {
+    const { child } = start(['up', '--services', toys], { env: { TOY_MODE: 'never-ready' } })
+    const pidFile = join(dataOf('toy-1'), 'pid')
+    await expect.poll(() => existsSync(pidFile), { timeout: 20_000 }).toBe(true)
+    const pid = Number(readFileSync(pidFile, 'utf8'))
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(existsSync(join(folder, '.portside', 'lock'))).toBe(true)
+    expect((await up()).out).toContain('started')
+    expect(lives(pid)).toBe(false)
+    expect(existsSync(join(folder, '.portside', 'lock'))).toBe(false)
   })
 })
