@@ -285,6 +285,7 @@ describe('portside parity', () => {
     expect(same.out).toMatch(/^no drift in what is known\n/)
     const why = 'needs pg_read_all_settings'
     expect(same.out).toMatch(new RegExp(`^orders +setting\\.shared_preload_libraries +${why} +${why}$`, 'm'))
+    expect((await portside(['parity', 'diff', 'a.json', 'a.json', '--fail-on', 'unknown'])).code).toBe(1)
     const differing = await portside(['parity', 'diff', 'a.json', 'b.json', '--json'])
     expect(differing.code).toBe(1)
     const { format, drift, unknown } = JSON.parse(differing.out) as ParityDiff

@@ -20,7 +20,7 @@ const ownOptions = {
 
 export const parity: Command = {
   usage:
-    'parity [--services FILE] [--<service>-url URL]… [--evidence FOLDER] [--build FILE] [--max-age 30d] [--fail-on high|medium|low] [--json]; parity diff A.json B.json [--fail-on …] [--json]',
+    'parity [--services FILE] [--<service>-url URL]… [--evidence FOLDER] [--build FILE] [--max-age 30d] [--fail-on high|medium|low] [--json]; parity diff A.json B.json [--fail-on high|medium|low|unknown] [--json]',
   summary:
     'compares pins with running servers and a build with where it runs, or two environments with each other',
   async run(args, terminal) {
@@ -48,12 +48,16 @@ function diff(args: readonly string[], { print }: Terminal): number {
   const [a, b, ...more] = positionals
   if (a === undefined || b === undefined || more.length > 0)
     throw new UsageError('diff compares two files that "portside parity --json" wrote')
-  const least = severityOf(values['fail-on'])
+  const failOn = values['fail-on']
+  const least = failOn === 'unknown' ? 'low' : severityOf(failOn)
   const found = diffParity(readReport(a), readReport(b))
   const { drift } = found
   if (values.json) print(JSON.stringify(found, undefined, 2))
   else for (const line of diffLines(found, a, b)) print(line)
-  return drift.some(({ severity }) => atLeast(severity, least)) ? exitCodes.failed : exitCodes.ok
+  const fails =
+    drift.some(({ severity }) => atLeast(severity, least)) ||
+    (failOn === 'unknown' && found.unknown.length > 0)
+  return fails ? exitCodes.failed : exitCodes.ok
 }
 
 function parseDiff(args: readonly string[]): {
