@@ -87,7 +87,8 @@ const total = {
   explained: sum('explained'),
   missed: sum('missed'),
 }
-const share = total.noticed / (total.changes - total.explained)
+// Where all that was made is explained, there was nothing to notice.
+const share = total.changes === total.explained ? 1 : total.noticed / (total.changes - total.explained)
 for (const { file, changes, noticed, explained: told, missed } of files) {
   print(`${file}: ${noticed} of ${changes} noticed, ${told} explained, ${missed} missed`)
 }
