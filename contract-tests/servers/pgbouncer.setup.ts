@@ -8,7 +8,7 @@ import pg from 'pg'
 import { isRoot, unprivilegedAccount } from '../../src/servers/account.ts'
 import { run } from '../../src/servers/command.ts'
 import { freePort } from '../../src/servers/free-port.ts'
-import { guardServer } from '../../src/servers/guardian.ts'
+import { processGuardian } from '../../src/servers/guardian.ts'
 import { onPath } from '../../src/servers/source.ts'
 
 /** Its program; `undefined` where it is not installed. It is not on every user's PATH. */
@@ -101,7 +101,8 @@ export async function startPgBouncer(
     child = spawn(program, [file], { cwd: folder, stdio: 'ignore', detached: true, ...account })
     gone = once(child, 'exit')
     await once(child, 'spawn')
-    const guardian = guardServer(child.pid as number, 'SIGTERM')
+    const guardian = processGuardian('SIGTERM')
+    guardian.guard(child.pid as number)
     child.once('exit', () => guardian.dismiss())
     for (let tries = 0; ; tries += 1) {
       try {

@@ -58,16 +58,6 @@ export function processGuardian(signal: NodeJS.Signals): ProcessGuardian {
   return { guard: (pid) => void pipe?.write(`${pid}\n`), dismiss }
 }
 
-/**
- * Ends the server `pid` with this process.
- * @param signal the one that makes the server stop in good order
- */
-export function guardServer(pid: number, signal: NodeJS.Signals): Guardian {
-  const made = processGuardian(signal)
-  made.guard(pid)
-  return made
-}
-
 /** Ends the server `pid`, which outlives this process, when the file at `path` is removed. */
 export function guardByFile(pid: number, signal: NodeJS.Signals, path: string): void {
   const child = spawn(
