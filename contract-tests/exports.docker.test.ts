@@ -32,21 +32,28 @@ function exported(format: string): string {
   return wholeFile(format, exportFormats[format]?.render(services) ?? [])
 }
 
-/** The command that answers, with its first arguments; else why there is none. */
-async function found(...candidates: readonly (readonly string[])[]): Promise<readonly string[] | string> {
-  for (const [program = '', ...args] of candidates) {
+interface Tool {
+  readonly command: readonly string[]
+  /** An argument that it answers to where it works. */
+  readonly question: string
+}
+
+/** The first that works; else why there is none. */
+async function found(...tools: readonly Tool[]): Promise<readonly [string, ...string[]] | string> {
+  for (const { command, question } of tools) {
+    const [program = '', ...args] = command
     for (const path of await onPath(program)) {
-      const command = [path, ...args.slice(0, -1)]
-      const question = args.at(-1) ?? ''
-      const answers = await run(path, [...command.slice(1), question]).then(
+      const works = await run(path, [...args, question]).then(
         () => true,
         () => false,
       )
-      if (answers) return command
+      if (works) return [path, ...args]
     }
   }
-  return `not run: there is no ${candidates.map(([program, ...args]) => [program, ...args.slice(0, -1)].join(' ')).join(' or ')}`
+  return `not run: there is no ${tools.map(({ command }) => command.join(' ')).join(' or ')} that works`
 }
+
+const hasDocker = (await onPath('docker')).length > 0
 
 await whereContainersRun(() => {
   /** What this file makes in the engine carries it in its name. */
@@ -54,7 +61,7 @@ await whereContainersRun(() => {
   const docker = (...args: readonly string[]): Promise<string> => run('docker', args)
   let folder: string
   beforeEach(async ({ skip }) => {
-    if ((await onPath('docker')).length === 0) skip('not run: there is no docker')
+    if (!hasDocker) skip('not run: there is no docker')
     const engine = await findEngine()
     const address = typeof engine === 'string' ? undefined : engine.address
     // Else docker would look for an engine by itself, and perhaps find another.
@@ -64,6 +71,7 @@ await whereContainersRun(() => {
     folder = await mkdtemp(join(tmpdir(), 'portside-exports-'))
   })
   afterEach(async () => {
+    if (!hasDocker) return
     for (const kind of ['container', 'network', 'volume', 'image']) {
       const list = kind === 'image' ? ['ls', '--quiet', name] : ['ls', '--quiet', '--filter', `name=${name}`]
       const ids = (await docker(kind, ...list, ...(kind === 'container' ? ['--all'] : []))).split('\n')
@@ -115,14 +123,17 @@ await whereContainersRun(() => {
   const health = (id: string): Promise<string> =>
     docker('inspect', '--format', '{{.State.Health.Status}}', id)
   const becomesHealthy = (id: string): Promise<void> =>
-    expect.poll(() => health(id), { timeout: 60_000, interval: 200 }).toBe('healthy\n')
+    expect.poll(() => health(id), { timeout: 120_000, interval: 200 }).toBe('healthy\n')
 
   test('Compose brings up servers that pass the preflight at their pins, and takes them down again', async ({
     skip,
   }) => {
-    const compose = await found(['docker', 'compose', 'version'], ['docker-compose', 'version'])
+    const compose = await found(
+      { command: ['docker', 'compose'], question: 'version' },
+      { command: ['docker-compose'], question: 'version' },
+    )
     if (typeof compose === 'string') return skip(compose)
-    const [program = '', ...first] = compose
+    const [program, ...first] = compose
     const { text, ports } = await onFreePorts(
       exported('compose'),
       (port, container) => `127.0.0.1:${port}:${container.port}`,
@@ -152,12 +163,12 @@ await whereContainersRun(() => {
   describe('a job of CI', () => {
     /** The file as a parser of YAML reads it. */
     async function parsed(text: string): Promise<unknown> {
-      const python = await found(['python3', '-cimport yaml'], ['/usr/bin/python3', '-cimport yaml'])
+      const python = await found({ command: ['python3'], question: '-cimport yaml' })
       if (typeof python === 'string') return python
       const file = join(folder, 'ci.yaml')
       await writeFile(file, text)
       const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))'
-      return JSON.parse(await run(python[0] ?? '', ['-c', script, file]))
+      return JSON.parse(await run(python[0], ['-c', script, file]))
     }
 
     interface Job<S> {
@@ -229,8 +240,9 @@ await whereContainersRun(() => {
   test('a Dockerfile is built on the image that its arguments name, and on another that is given', async () => {
     const lines = ['FROM $ORDERS_IMAGE', 'ARG SESSIONS_VERSION', 'ENV PINNED=$SESSIONS_VERSION']
     await writeFile(join(folder, 'Dockerfile'), `${exported('dockerfile')}${lines.join('\n')}\n`)
-    // The builder that comes with every engine.
-    vi.stubEnv('DOCKER_BUILDKIT', '0')
+    // Without the plug-in of the new builder docker still has the old one.
+    const newBuilder = await found({ command: ['docker', 'buildx'], question: 'version' })
+    if (typeof newBuilder === 'string') vi.stubEnv('DOCKER_BUILDKIT', '0')
     const builtWith = async (...args: readonly string[]): Promise<string> => {
       const tag = `${name}:${args.length}`
       await docker('build', '--tag', tag, ...args, folder)

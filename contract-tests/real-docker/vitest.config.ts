@@ -7,7 +7,8 @@ const config: ViteUserConfig = defineConfig({
     globalSetup: ['contract-tests/real-docker/pull.setup.ts'],
     // They mostly wait, for the engine and for what runs in it.
     maxWorkers: 2,
-    testTimeout: 120_000,
+    // Of a machine that is busy with other things: nothing is told by it.
+    testTimeout: 300_000,
     hookTimeout: 120_000,
   },
 })
