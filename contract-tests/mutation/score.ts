@@ -98,8 +98,9 @@ print(
 print(
   `${(share * 100).toFixed(1)} % of those that are not explained were noticed; the goal is ${goal * 100} %`,
 )
-// Only of a change that was made this time can it be said that its explanation is no longer needed.
-const unused = explained.filter((entry) => made.has(entry) && !used.has(entry))
+// Only of a change that was made this time can it be said that its explanation is no longer needed; and not where
+// other lines read the same, of which the one that is explained may be left out.
+const unused = explained.filter((entry) => made.has(entry) && !used.has(entry) && isUnique(entry))
 for (const { file, original } of unused) print(`explained, but no longer missed: ${file}: ${original}`)
 const date = new Date().toISOString().slice(0, 10)
 const results = existsSync(resultsPath) ? (JSON.parse(readFileSync(resultsPath, 'utf8')) as object) : {}
@@ -111,6 +112,11 @@ const merged = Object.entries({ ...results, [name]: { date, ...sample, total, fi
 writeFileSync(resultsPath, `${JSON.stringify(Object.fromEntries(merged), undefined, 2)}\n`)
 if (unused.length > 0) process.exitCode = 1
 if (share < goal) process.exitCode = 1
+
+function isUnique({ file, line }: Explained): boolean {
+  const lines = report.files[file]?.source.split('\n') ?? []
+  return lines.filter((each) => each.trim() === line).length === 1
+}
 
 /** By Stryker's own patience or by the runner's, whichever ended first. */
 function isHang({ status, statusReason = '' }: Mutant): boolean {
