@@ -23,6 +23,9 @@ type Files = ReadonlyMap<string, string>
 const doorway = 'src/cli/rooms.ts'
 const behindDoorway = ['contract-tests/', 'fakes/']
 
+/** What loads modules of the app's own, whose names only running it tells: its declaration and its seeds. */
+const loadsTheApp = ['src/cli/', 'src/servers/seed-file.ts']
+
 /** The one file of `src/` that loads a package which not everyone has: only when it runs. */
 const lazily = { path: 'src/servers/docker-engine.ts', from: 'testcontainers' }
 
@@ -103,7 +106,9 @@ function problemOf(
   published: ReadonlySet<string>,
 ): string | undefined {
   if (from === undefined)
-    return path.startsWith('src/cli/') ? undefined : 'imports what only running it would tell'
+    return loadsTheApp.some((each) => path.startsWith(each))
+      ? undefined
+      : 'imports what only running it would tell'
   if (from.startsWith('node:')) return undefined
   if (path === lazily.path && from === lazily.from) return eager ? `loads ${from} at once` : undefined
   if (!from.startsWith('.')) {

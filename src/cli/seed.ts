@@ -2,13 +2,13 @@
 import { parseArgs } from 'node:util'
 import type { DatastoreAdapter, SeedOptions } from '../adapter.ts'
 import { PortError } from '../errors.ts'
+import { readSeedFile } from '../servers/seed-file.ts'
 import { attach } from '../services/attach.ts'
 import { readConfig } from '../services/config.ts'
 import { urlFlag } from '../services/declare.ts'
 import { type Command, exitCodes, UsageError } from './command.ts'
 import { loadServices, parseCommandLine, servicesOption } from './declaration.ts'
 import { progressBar } from './progress-bar.ts'
-import { readSeedFile } from './seed-file.ts'
 import { table } from './table.ts'
 
 const options = {
