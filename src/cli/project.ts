@@ -10,7 +10,7 @@ const serversFolder = '.portside'
  * The folder of the project: the working directory or the nearest one above it that holds a declaration or servers; the
  * working directory where none does. Not above a repository, and not where others may write: their module would be run.
  */
-export function projectFolder(): string {
+function projectFolder(): string {
   const from = process.cwd()
   for (let folder = from; ; folder = dirname(folder)) {
     if (existsSync(join(folder, serversFolder)) || declares(folder)) return folder
