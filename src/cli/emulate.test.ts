@@ -233,7 +233,10 @@ describe('what portside emulate refuses', () => {
     [['s3', '--access-key-id', 'ada'], /or neither/],
     [['s3', '--bucket', 'No'], /a bucket has a name of/],
     [['x', '--seed', 'none.json'], /none\.json cannot be read \(ENOENT\)/],
-    [['x', '--port', '0', '--host', '192.0.2.1'], /192\.0\.2\.1 cannot be listened on; .* this machine's own/],
+    [
+      ['x', '--port', '0', '--host', '192.0.2.1'],
+      /192\.0\.2\.1 cannot be listened on; .* this machine's own/,
+    ],
     [
       ['smtp', '--port', '0', '--host', '192.0.2.1'],
       /192\.0\.2\.1 cannot be listened on; .* this machine's own/,
