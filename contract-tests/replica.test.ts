@@ -10,7 +10,6 @@ import { SqlDatabase, type SqlQueries } from '../src/ports/sql-database.ts'
 import { ServiceUrl } from '../src/services/url.ts'
 import { defineContract, type Subject } from './contract.ts'
 import { collect, expectPortError } from './expect.ts'
-import { findPgBouncer, noPgBouncer, startPgBouncer } from './servers/pgbouncer.setup.ts'
 import { type Replicated, startReplicated } from './servers/postgres-replica.setup.ts'
 import { pins, startServer } from './servers.ts'
 import { changed, empty, openNowhere, openOn, openPostgres, run } from './sql-database.setup.ts'
@@ -194,33 +193,6 @@ test('a read that stands in the way of what the replica must apply runs again on
     await writer.execute(sql`DROP TABLE conflict`)
   }
 })
-
-const bouncer = await findPgBouncer()
-
-test.skipIf(bouncer === undefined)(
-  `by a pooler each, reads go to the replica and what was written is read${bouncer === undefined ? ` (${noPgBouncer})` : ''}`,
-  async () => {
-    const there = Object.assign(new URL(bare()), { port: String(servers.replica.port) }).href
-    await using before = await startPgBouncer(bouncer ?? '', { users: [bare()], poolSize: 2 })
-    await using beforeReplica = await startPgBouncer(bouncer ?? '', { users: [there], poolSize: 2 })
-    const replica = `${new URL(beforeReplica.via(there)).host}/orders`
-    const guarded = await openPostgres(changed(before.via(bare()), {}, { replica }))
-    open.push(guarded)
-    const db = guarded.port
-    await db.execute(sql`CREATE TABLE pooled (id int)`)
-    await caughtUp(db)
-    for (let n = 1; n < 30; n += 1) {
-      await db.execute(sql`INSERT INTO pooled VALUES (${n})`)
-      const counted = await db.transaction(
-        (transaction) => transaction.one<{ n: number }>(sql`SELECT count(*)::int AS n FROM pooled`),
-        reading,
-      )
-      expect(counted.n).toBe(n)
-    }
-    await caughtUp(db)
-    await db.execute(sql`DROP TABLE pooled`)
-  },
-)
 
 describe('when the replica is lost', () => {
   const lose = async (work: () => Promise<void>): Promise<void> => {

@@ -3,7 +3,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 const config: ViteUserConfig = defineConfig({
   test: {
-    include: ['contract-tests/pgbouncer.real.test.ts'],
+    include: ['contract-tests/pgbouncer*.real.test.ts'],
     globalSetup: ['contract-tests/servers.setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 60_000,
