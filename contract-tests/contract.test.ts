@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { type CallEvent, type Guarded, guard } from '../src/calls/guard.ts'
 import { PortError } from '../src/errors.ts'
 import { type CallOptions, definePort, type Port } from '../src/port.ts'
@@ -120,6 +120,10 @@ function ringing(ring: (own: Bell, options: CallOptions) => Promise<void>): Subj
   return broken(({ port }) => ({ port: { ...port, ring: (_, options = {}) => ring(port, options) } }))
 }
 
+/** Ended with the tests: until then they keep the process alive. */
+const leftRunning: NodeJS.Timeout[] = []
+afterAll(() => leftRunning.forEach(clearInterval))
+
 describe('every common behaviour can fail', () => {
   const leaky = (own: Bell, options: CallOptions): Promise<void> =>
     own.ring(1, options).catch((error: PortError) => {
@@ -170,7 +174,7 @@ describe('every common behaviour can fail', () => {
       ringing(() => Promise.reject(new PortError({ code: 'closed', message: 'too early' }))),
       broken(() => ({ close: nothing })),
     ],
-    'common/close-leaves-nothing': [ringing(async () => void setTimeout(nothing, 4_000))],
+    'common/close-leaves-nothing': [ringing(async () => void leftRunning.push(setInterval(nothing, 1_000)))],
     'common/errors-tell-where': [ringing(() => Promise.reject(down())), ringing(nothing)],
     'common/refused-credentials': [
       ringing(nothing),

@@ -62,7 +62,7 @@ export function lifecycleBehaviours<T extends object>(kit: Kit<T>): readonly Beh
         })
         let more: readonly string[] = []
         // Sockets that were ended are gone some turns later.
-        for (let tries = 0; tries < 1_000; tries += 1) {
+        for (let tries = 0; tries < 500; tries += 1) {
           more = added(before, handles())
           if (more.length === 0) return
           await new Promise((passed) => setTimeout(passed, 10))
