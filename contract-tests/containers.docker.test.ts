@@ -452,7 +452,7 @@ await whereContainersRun(() => {
       ]
       for (const server of servers) await server.stop()
       const names = readFileSync(join(kept, 'container.json'))
-      for (const directory of [gone, kept]) rmSync(directory, { recursive: true })
+      for (const directory of [gone, kept]) rmSync(directory, { recursive: true, maxRetries: 5 })
       const next = await redis.start({ version: '7.0', directory: gone, durable: false })
       await next.stop()
       expect((await leftOf(gone)).containers).toHaveLength(1)

@@ -80,7 +80,7 @@ await whereContainersRun(() => {
       }
     }
     vi.unstubAllEnvs()
-    await rm(folder, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 
   /** The text with ports that are free here: those of the export may be in use. */

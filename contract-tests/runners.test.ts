@@ -14,7 +14,7 @@ import type { BehaviourResult } from './run.ts'
 const execute = promisify(execFile)
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'portside-runners-'))
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => rmSync(folder, { recursive: true, maxRetries: 5 }))
 
 /** Runs Node until it ends, however; as a runner inside a runner would not tell of its own tests, without its sign. */
 async function node(args: readonly string[], env: Readonly<Record<string, string>> = {}) {

@@ -16,7 +16,7 @@ const admin = inject('postgresUrl')
 const supplies: PlaceSupply[] = []
 const children: ChildProcess[] = []
 const folder = mkdtempSync(join(tmpdir(), 'portside-places-'))
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => rmSync(folder, { recursive: true, maxRetries: 5 }))
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
   await Promise.all(supplies.splice(0).map((each) => each.close()))

@@ -30,7 +30,7 @@ beforeEach(() => {
 afterEach(async () => {
   vi.unstubAllEnvs()
   await Promise.all(running.splice(0).map((each) => each.stop()))
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 async function start(options: Partial<StartOptions> = {}): Promise<RunningServer> {

@@ -22,6 +22,6 @@ test('portside dev brings up what the program needs and leaves nothing but .port
     expect(await readdir(folder)).toEqual(['.portside'])
   } finally {
     await promisify(execFile)(process.execPath, [cli, 'down'], { cwd: folder })
-    await rm(folder, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 })

@@ -24,7 +24,7 @@ afterEach(async () => {
   await endPrograms()
   await stopServers(join(folder, '.portside'))
   expect(serversIn(join(folder, '.portside')).filter(lives)).toEqual([])
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 const portside = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Program =>

@@ -37,7 +37,7 @@ describe('a full disk', () => {
     if (disk === undefined) return
     await stopServers(join(disk, '.portside'))
     execFileSync('umount', [disk])
-    rmSync(disk, { recursive: true })
+    rmSync(disk, { recursive: true, maxRetries: 5 })
     disk = undefined
   })
 
@@ -47,7 +47,7 @@ describe('a full disk', () => {
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path], { stdio: 'ignore' })
     } catch {
-      rmSync(path, { recursive: true })
+      rmSync(path, { recursive: true, maxRetries: 5 })
       return undefined
     }
     return path

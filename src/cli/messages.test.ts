@@ -18,7 +18,7 @@ beforeAll(() => {
 afterEach(endPrograms)
 afterAll(() => {
   vi.restoreAllMocks()
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 async function told(args: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {

@@ -43,7 +43,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'portside-parity-'))
   env = { ORDERS_URL: orders.url, SESSIONS_URL: sessions.url, PORTSIDE_EXTERNALS: 'fake' }
 })
-afterEach(() => rmSync(folder, { recursive: true }))
+afterEach(() => rmSync(folder, { recursive: true, maxRetries: 5 }))
 
 interface Ended {
   readonly code: number

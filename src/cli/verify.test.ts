@@ -28,7 +28,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await endPrograms()
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Program =>

@@ -23,7 +23,7 @@ beforeEach(() => {
 afterEach(async () => {
   await stopKept(new ServerFolder(directory))
   for (const child of children.splice(0)) child.kill('SIGKILL')
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 function keep(

@@ -19,7 +19,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await Promise.all(running.splice(0).map((server) => server.stop()))
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 async function start(options: Partial<StartOptions> = {}, mode?: string): Promise<RunningServer> {

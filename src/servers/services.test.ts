@@ -45,7 +45,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'portside-services-'))
   directory = join(folder, '.portside')
 })
-afterEach(() => rmSync(folder, { recursive: true }))
+afterEach(() => rmSync(folder, { recursive: true, maxRetries: 5 }))
 
 function lives(pid: number): boolean {
   return identifyProcess(pid) !== undefined

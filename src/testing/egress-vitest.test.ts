@@ -40,7 +40,7 @@ beforeAll(async () => {
     await run(process.execPath, [vitest, ...args]).catch(() => undefined)
     report = JSON.parse(await readFile(outputFile, 'utf8')) as Report
   } finally {
-    await rm(directory, { recursive: true })
+    await rm(directory, { recursive: true, maxRetries: 5 })
   }
 })
 

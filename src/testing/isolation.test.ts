@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await redis.dispose()
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 interface Ran {

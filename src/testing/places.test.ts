@@ -36,7 +36,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await Promise.all(supplies.splice(0).map((supply) => supply.close()))
-  rmSync(folder, { recursive: true })
+  rmSync(folder, { recursive: true, maxRetries: 5 })
 })
 
 function write(name: string, text: string): void {

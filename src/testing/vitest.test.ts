@@ -15,7 +15,7 @@ import { testWith } from './vitest.ts'
 
 const migrations = mkdtempSync(join(tmpdir(), 'portside-migrations-'))
 writeFileSync(join(migrations, '0001_notes.sql'), 'create table notes (text text not null);')
-afterAll(() => rmSync(migrations, { recursive: true }))
+afterAll(() => rmSync(migrations, { recursive: true, maxRetries: 5 }))
 
 const services = defineServices({
   notes: bounded(SqlDatabase, { adapter: postgres, version: '17.10', migrations }),
