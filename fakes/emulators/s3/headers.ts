@@ -74,8 +74,11 @@ export function checkHeaderSize(headers: Readonly<Record<string, string>>, most:
   if (size > most) throw new S3Error('RequestHeaderSectionTooLarge', { fields: { MaxSizeAllowed: most } })
 }
 
-/** What S3 itself defines of an object and a client may set, as far as it is free text. */
-const systemMetadata = [
+/**
+ * What S3 itself defines of an object and a client may set, as far as it is free text. A GET may ask for another value of
+ * each in its query.
+ */
+export const systemMetadata: readonly string[] = [
   'cache-control',
   'content-disposition',
   'content-encoding',

@@ -21,6 +21,7 @@ import {
 import { checkDelete, checkRead, checkWrite, writeCondition } from './conditions.ts'
 import { copyObject } from './copies.ts'
 import { S3Error } from './errors.ts'
+import { systemMetadata } from './headers.ts'
 import { childrenOf, readXml, textOf } from './read-xml.ts'
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './tags.ts'
 import type { XmlTree } from './xml.ts'
@@ -149,18 +150,9 @@ function partRange(text: string, { content, parts }: ObjectVersion): Range {
   return parts === undefined ? range : { ...range, parts: count }
 }
 
-const overridable = [
-  'cache-control',
-  'content-disposition',
-  'content-encoding',
-  'content-language',
-  'content-type',
-  'expires',
-]
-
 /** The headers that the query asks for in place of the object's. */
 function overrides({ query, isSigned }: S3Call): Record<string, string> {
-  const asked = overridable.flatMap((name) => {
+  const asked = systemMetadata.flatMap((name) => {
     const value = query.get(`response-${name}`)
     return value === undefined ? [] : [[name, value] as const]
   })
